@@ -1,0 +1,5 @@
+//! The `candor` program.
+
+fn main() -> std::process::ExitCode {
+    candor_gateway::main()
+}
