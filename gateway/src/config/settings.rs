@@ -1,0 +1,308 @@
+//! The resolved configuration: every value present, typed and checked. It does not read files or the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Secret;
+
+/// Everything the gateway was told, checked as a whole; holding one means it is usable.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory for the spool, development certificates, the managed cluster and caches.
+    pub data: PathBuf,
+    /// Number of serving threads, each with a runtime of its own.
+    pub workers: usize,
+    /// The front door.
+    pub listen: Listen,
+    /// Address of a separate admin listener; health is answered on the front door in any case.
+    pub admin: Option<SocketAddr>,
+    /// What one client may take.
+    pub limits: Limits,
+    /// How long shutdown may take before streams are ended.
+    pub drain: Duration,
+    /// Where records end up.
+    pub database: Database,
+    /// How records are kept until then.
+    pub spool: Spool,
+    /// Who may call.
+    pub callers: Callers,
+    /// What can answer, in the order of the file.
+    pub upstreams: Vec<Upstream>,
+    /// Names that clients use, and who may serve them.
+    pub models: Vec<Model>,
+    /// The rule packs in force.
+    pub policies: Policies,
+    /// Logs, traces, metrics.
+    pub observe: Observe,
+}
+
+/// The front door's address and transport.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Address to bind; port 0 asks the system for one.
+    pub address: SocketAddr,
+    /// TLS, or plain HTTP where the file says so.
+    pub transport: Transport,
+}
+
+/// How bytes travel between clients and the gateway.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// Plain HTTP; resolution has made sure the address is loopback or the file insists.
+    Plain,
+    /// TLS with the operator's or the development certificate.
+    Tls(Tls),
+}
+
+/// Server-side TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Certificate chain and key files; `None` makes a development CA in the data directory.
+    pub certificate: Option<CertificateFiles>,
+    /// Names and addresses that a development certificate is made for.
+    pub development_names: Vec<String>,
+    /// Whether clients present certificates.
+    pub client_certificates: ClientCertificates,
+}
+
+/// PEM files of a certificate chain and its private key.
+#[derive(Debug, Clone)]
+pub struct CertificateFiles {
+    /// Chain, leaf first.
+    pub chain: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// What is asked of clients during the handshake.
+#[derive(Debug, Clone)]
+pub enum ClientCertificates {
+    /// Nothing is asked.
+    Ignore,
+    /// A certificate is verified when one is given.
+    Optional {
+        /// PEM file of the authorities that clients may be signed by.
+        authorities: PathBuf,
+    },
+    /// A handshake without a verified certificate fails.
+    Required {
+        /// PEM file of the authorities that clients may be signed by.
+        authorities: PathBuf,
+    },
+}
+
+/// Bounds on what one client or connection may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections over all workers.
+    pub connections: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Bytes of one request's header section.
+    pub header_bytes: usize,
+    /// Time for a header section to arrive.
+    pub header_time: Duration,
+    /// Bytes of one request body.
+    pub body_bytes: usize,
+    /// Time for a body to arrive whole.
+    pub body_time: Duration,
+    /// Time a connection may idle between requests.
+    pub idle: Duration,
+    /// Concurrent streams of one HTTP/2 connection.
+    pub h2_streams: u32,
+    /// Streams that a client may open and reset before the connection is closed.
+    pub h2_resets: usize,
+    /// Exchanges in flight over all callers.
+    pub exchanges: usize,
+    /// Bytes of a reply kept for its record and for judgement; what is beyond is passed on and counted.
+    pub reply_bytes: usize,
+    /// Bytes of one event of a stream.
+    pub event_bytes: usize,
+}
+
+/// Where the store lives.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A Postgres that somebody runs.
+    Url(Secret),
+    /// A private cluster that the gateway runs from installed binaries.
+    Managed {
+        /// Directory of `initdb` and `postgres`; `None` searches the usual places.
+        binaries: Option<PathBuf>,
+    },
+}
+
+/// The local queue of records.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// Longest that a frame waits for others before it is synced.
+    pub group: Duration,
+    /// Bytes after which a segment is closed.
+    pub segment_bytes: u64,
+    /// Bytes that all segments together may take.
+    pub total_bytes: u64,
+    /// Rows of one shipped batch.
+    pub batch_rows: usize,
+}
+
+/// What is promised of a route's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing is answered whole unless its record is durable.
+    Required,
+    /// The record never delays or refuses an exchange; losses are counted.
+    BestEffort,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct Callers {
+    /// Whether a request without a key is served, as the caller `anonymous`.
+    pub anonymous: bool,
+    /// Keys named in the file, beside those in the database.
+    pub keys: Vec<CallerKey>,
+    /// How often the database's keys are read again.
+    pub refresh: Duration,
+}
+
+/// One key from the file.
+#[derive(Debug, Clone)]
+pub struct CallerKey {
+    /// Who it stands for.
+    pub caller: String,
+    /// The caller's team.
+    pub team: Option<String>,
+    /// The caller's role.
+    pub role: Option<String>,
+    /// The key itself.
+    pub key: Secret,
+}
+
+/// Something that can answer.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Unique name, used in logs, metrics and records.
+    pub name: String,
+    /// Where the answers come from.
+    pub kind: UpstreamKind,
+    /// Free tags that rules may ask for (`jurisdiction`, `data-class`, ...).
+    pub tags: Vec<(String, String)>,
+}
+
+/// A remote backend or the engine.
+#[derive(Debug, Clone)]
+pub enum UpstreamKind {
+    /// A server that speaks a known dialect.
+    Remote(Box<Remote>),
+    /// The engine in this process.
+    Local(LocalModel),
+}
+
+/// A remote backend.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Catalogue entry that says how the vendor differs.
+    pub provider: String,
+    /// Base URL including the version segment, such as `https://api.deepseek.com/v1`.
+    pub base_url: String,
+    /// Credential; `None` sends none.
+    pub key: Option<Secret>,
+    /// PEM file of extra roots; `None` trusts the system's.
+    pub roots: Option<PathBuf>,
+    /// Time limits by meaning.
+    pub timeouts: Timeouts,
+    /// Idle connections kept per worker.
+    pub idle_connections: usize,
+    /// Calls in flight; `None` is unlimited.
+    pub concurrency: Option<usize>,
+}
+
+/// Time limits of one upstream call.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Connection and handshake.
+    pub connect: Duration,
+    /// From the request's last byte to the reply's head.
+    pub first_byte: Duration,
+    /// From the request's last byte to the first event that carries meaning.
+    pub first_event: Duration,
+    /// Between two events that carry meaning.
+    pub gap: Duration,
+    /// The whole call.
+    pub total: Duration,
+}
+
+/// A model that the engine serves.
+#[derive(Debug, Clone)]
+pub struct LocalModel {
+    /// Directory of the checkpoint.
+    pub path: PathBuf,
+    /// Tokens of context; `None` is the model's own.
+    pub context: Option<usize>,
+    /// Sequences generated at once.
+    pub sequences: usize,
+    /// Requests that may wait.
+    pub queue: usize,
+    /// Compute threads; `None` leaves it to the engine.
+    pub threads: Option<usize>,
+    /// Time limits: only `first_event`, `gap` and `total` apply.
+    pub timeouts: Timeouts,
+}
+
+/// A name that clients use.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The name; a trailing `*` matches any suffix.
+    pub name: String,
+    /// Who may serve it.
+    pub candidates: Vec<Candidate>,
+    /// What is promised of its records.
+    pub recording: Recording,
+    /// Attempts in all, the first included, before the client is told.
+    pub attempts: u32,
+}
+
+/// One way to serve a model.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Name of the upstream.
+    pub upstream: String,
+    /// The model's name there; `None` keeps the client's.
+    pub model: Option<String>,
+    /// Lower is tried first.
+    pub priority: u32,
+    /// Share among candidates of equal priority; 0 takes no traffic.
+    pub weight: u32,
+}
+
+/// The packs in force.
+#[derive(Debug, Clone)]
+pub struct Policies {
+    /// Compiled-in packs by name.
+    pub shipped: Vec<String>,
+    /// Pack files.
+    pub files: Vec<PathBuf>,
+}
+
+/// Logs, traces and metrics.
+#[derive(Debug, Clone)]
+pub struct Observe {
+    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log_filter: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// OTLP/HTTP endpoint such as `http://127.0.0.1:4318`; `None` exports nothing.
+    pub otlp: Option<String>,
+    /// Extra headers of OTLP requests.
+    pub otlp_headers: Vec<(String, Secret)>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}

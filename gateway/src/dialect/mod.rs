@@ -1,0 +1,1 @@
+//! Dialects: wire formats to canonical exchanges and back.

@@ -1,0 +1,1 @@
+//! The front door: sockets to requests, and the way out.

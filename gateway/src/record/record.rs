@@ -1,0 +1,120 @@
+//! What is recorded of an exchange, and the one wall clock. It does not encode, store or ship.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::config::Recording;
+use crate::exchange::{
+    Caller, Channel, Dialect, Ending, ExchangeId, Finding, Timings, Usage, Verdict,
+};
+
+/// The time of day; nothing else in the gateway reads the wall clock.
+#[must_use]
+pub fn wall_clock() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+/// The first frame of an exchange: written before an upstream is called.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// Which exchange.
+    pub exchange: ExchangeId,
+    /// When it was accepted.
+    pub at: OffsetDateTime,
+    /// How the client speaks.
+    pub dialect: Dialect,
+    /// Who sent it.
+    pub caller: Caller,
+    /// Address of the peer, without the port.
+    pub peer: String,
+    /// The client's own request id.
+    pub client_request_id: Option<String>,
+    /// The model asked for.
+    pub model: String,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The request body as it came.
+    pub request: Bytes,
+    /// Request headers on the allow-list.
+    pub headers: Vec<(String, String)>,
+    /// Digest of the snapshot that the exchange runs under.
+    pub snapshot: Arc<str>,
+    /// What was promised of this record.
+    pub recording: Recording,
+}
+
+/// The last frame of an exchange: everything else.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Which exchange.
+    pub exchange: ExchangeId,
+    /// When it ended.
+    pub at: OffsetDateTime,
+    /// How it ended.
+    pub ending: Ending,
+    /// The status that the client got.
+    pub status: u16,
+    /// What went wrong, in words fit for an operator; never what a peer sent.
+    pub fault: Option<String>,
+    /// Every try, the last one included.
+    pub attempts: Vec<Attempt>,
+    /// The upstream that answered.
+    pub upstream: Option<Arc<str>>,
+    /// The model's name there, as returned.
+    pub upstream_model: Option<String>,
+    /// The upstream's id of the reply.
+    pub upstream_reply_id: Option<String>,
+    /// The request as the upstream got it, where a policy or a rename changed it.
+    pub sent: Option<Bytes>,
+    /// The reply's bytes as the upstream sent them.
+    pub received: Vec<Bytes>,
+    /// The reply's bytes as the client got them, where they differ from `received`.
+    pub delivered: Option<Vec<Bytes>>,
+    /// Bytes of the reply that were passed on but not kept.
+    pub unkept_bytes: u64,
+    /// The reply's texts, decoded.
+    pub segments: Vec<Segment>,
+    /// Why each choice ended, in the upstream's word.
+    pub finishes: Vec<(u32, String)>,
+    /// What detectors found.
+    pub findings: Vec<Finding>,
+    /// What the model did.
+    pub verdict: Verdict,
+    /// Token counts.
+    pub usage: Usage,
+    /// Times.
+    pub timings: Timings,
+}
+
+/// A whole text of one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Which choice; 0 for prompts.
+    pub choice: u32,
+    /// Which channel.
+    pub channel: Channel,
+    /// Which passage or tool call.
+    pub part: u32,
+    /// Role of the message, for prompts.
+    pub role: Option<String>,
+    /// The text as the model (or the client) wrote it.
+    pub text: String,
+    /// Bytes at its start that the gateway wrote (a forced prefix), not the model.
+    pub authored_bytes: usize,
+}
+
+/// One try at one upstream.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Which upstream.
+    pub upstream: Arc<str>,
+    /// The status it answered with.
+    pub status: Option<u16>,
+    /// Why it was given up, where it was.
+    pub fault: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}

@@ -1,0 +1,1 @@
+//! Streams: bytes to frames, frames to channels, bytes to the client.

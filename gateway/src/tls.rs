@@ -1,0 +1,1 @@
+//! TLS for the server and for clients of upstreams.
