@@ -10,3 +10,9 @@ impl<T> Screened<T> {
         &self.0
     }
 }
+
+/// Names of the packs that are compiled in.
+#[must_use]
+pub fn shipped_packs() -> Vec<&'static str> {
+    Vec::new()
+}

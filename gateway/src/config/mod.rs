@@ -1,11 +1,29 @@
 //! Configuration: file and environment in, one checked [`Config`] out.
 
-mod secret;
 mod settings;
 
+mod resolve;
+
+mod front;
+mod serving;
+
+mod read;
+
+mod env;
+mod secret;
+mod tree;
+mod units;
+
+pub use env::Environment;
+pub use read::Mistake;
+pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
     CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Limits,
     Listen, LocalModel, LogFormat, Model, Observe, Policies, Recording, Remote, Spool, Timeouts,
     Tls, Transport, Upstream, UpstreamKind,
 };
+pub use units::{read_duration, write_duration};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The part of a configuration that says who answers: upstreams, and the models they serve.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::read::{Shared, Table, nearest};
+use super::resolve::close;
+use super::settings::{
+    Candidate, LocalModel, Model, Recording, Remote, Timeouts, Upstream, UpstreamKind,
+};
+
+/// Reads `upstreams`.
+pub fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
+    let mut upstreams: Vec<Upstream> = Vec::new();
+    let mut shown = Vec::new();
+    for mut entry in root.tables("upstreams", shared) {
+        if let Some(upstream) = upstream(&mut entry, base, shared) {
+            if upstreams.iter().any(|other| other.name == upstream.name) {
+                let message = format!("upstream `{}` is defined twice", upstream.name);
+                shared.mistake(entry.place_of("name"), message, None);
+            }
+            upstreams.push(upstream);
+        }
+        shown.push(entry.finish(shared));
+    }
+    root.note("upstreams", shown);
+    upstreams
+}
+
+fn upstream(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Upstream> {
+    let name = entry.required("name", shared);
+    let tags = entry.texts_by_name("tags", shared);
+    let local = entry.has("local");
+    if local && entry.has("base_url") {
+        shared.mistake(
+            entry.place(),
+            "an upstream is either `local` or has a `base_url`",
+            None,
+        );
+    }
+    let kind = if local {
+        local_model(entry, base, shared)
+    } else {
+        remote(entry, base, shared)
+    };
+    Some(Upstream {
+        name: name?,
+        kind: kind?,
+        tags,
+    })
+}
+
+fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
+    let known = crate::upstream::catalogue::names();
+    let provider = entry
+        .text("provider", shared)
+        .unwrap_or_else(|| "openai-compatible".to_owned());
+    if !known.contains(&provider.as_str()) {
+        let hint = nearest(&provider, &known).map_or_else(
+            || format!("known: {}", known.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        shared.mistake(
+            entry.place_of("provider"),
+            format!("no provider is named `{provider}`"),
+            Some(hint),
+        );
+    }
+    entry.note("provider", provider.clone());
+    let is_url = |text: &str| {
+        let uri: http::Uri = text.parse().ok()?;
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        (scheme && uri.host().is_some() && uri.query().is_none())
+            .then(|| text.trim_end_matches('/').to_owned())
+    };
+    let base_url = entry.parsed(
+        "base_url",
+        "a URL such as `https://api.deepseek.com/v1`",
+        is_url,
+        shared,
+    );
+    let default_url = crate::upstream::catalogue::base_url(&provider);
+    if base_url.is_none() && default_url.is_none() && !entry.has("base_url") {
+        shared.mistake(
+            entry.place(),
+            format!("provider `{provider}` needs a `base_url`"),
+            None,
+        );
+    }
+    let base_url = base_url.or_else(|| default_url.map(str::to_owned));
+    entry.note("base_url", base_url.clone());
+    Some(UpstreamKind::Remote(Box::new(Remote {
+        provider,
+        base_url: base_url.unwrap_or_default(),
+        key: entry.secret(["key", "key_env", "key_file"], shared),
+        roots: entry.path("roots", shared).map(|path| base.join(path)),
+        timeouts: timeouts(entry, shared),
+        idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
+        concurrency: entry.optional_count("concurrency", shared),
+    })))
+}
+
+fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
+    let mut table = entry.table("local", shared);
+    let path = table.required("path", shared).map(|path| base.join(path));
+    if let Some(path) = &path
+        && !path.exists()
+    {
+        let message = format!("there is no model at `{}`", path.display());
+        shared.mistake(table.place_of("path"), message, None);
+    }
+    let context = table.optional_count("context", shared);
+    let sequences = table.count("sequences", 8, 1, shared) as usize;
+    let queue = table.count("queue", 64, 1, shared) as usize;
+    let threads = table.optional_count("threads", shared);
+    close(entry, "local", table, shared);
+    let timeouts = timeouts(entry, shared);
+    Some(UpstreamKind::Local(LocalModel {
+        path: path?,
+        context,
+        sequences,
+        queue,
+        threads,
+        timeouts,
+    }))
+}
+
+fn timeouts(entry: &mut Table, shared: &mut Shared<'_>) -> Timeouts {
+    let mut table = entry.table("timeouts", shared);
+    let seconds = Duration::from_secs;
+    let timeouts = Timeouts {
+        connect: table.duration("connect", seconds(5), shared),
+        first_byte: table.duration("first_byte", seconds(120), shared),
+        first_event: table.duration("first_event", seconds(300), shared),
+        gap: table.duration("gap", seconds(60), shared),
+        total: table.duration("total", seconds(1800), shared),
+    };
+    close(entry, "timeouts", table, shared);
+    timeouts
+}
+
+/// Reads `models`; without any, `*` goes to every upstream in the order of the file.
+pub fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Vec<Model> {
+    if !root.has("models") {
+        let _ = root.tables("models", shared);
+        return all_to_all(upstreams);
+    }
+    let mut models = Vec::new();
+    let mut shown = Vec::new();
+    let mut names = BTreeSet::new();
+    for mut entry in root.tables("models", shared) {
+        let model = model(&mut entry, upstreams, shared);
+        if let Some(model) = model {
+            if !names.insert(model.name.clone()) {
+                shared.mistake(
+                    entry.place_of("name"),
+                    format!("model `{}` is defined twice", model.name),
+                    None,
+                );
+            }
+            models.push(model);
+        }
+        shown.push(entry.finish(shared));
+    }
+    root.note("models", shown);
+    models
+}
+
+fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
+    let candidates = upstreams.iter().zip(0..);
+    let candidates: Vec<Candidate> = candidates
+        .map(|(upstream, priority)| Candidate {
+            upstream: upstream.name.clone(),
+            model: None,
+            priority,
+            weight: 1,
+        })
+        .collect();
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    vec![Model {
+        name: "*".to_owned(),
+        candidates,
+        recording: Recording::Required,
+        attempts: 3,
+    }]
+}
+
+fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Model> {
+    let name = entry.required("name", shared);
+    if let Some(name) = &name
+        && name.trim_end_matches('*').contains('*')
+    {
+        shared.mistake(
+            entry.place_of("name"),
+            "a model's `*` may only stand at its end",
+            None,
+        );
+    }
+    let words = [
+        ("required", Recording::Required),
+        ("best_effort", Recording::BestEffort),
+    ];
+    let recording = entry
+        .choice("recording", &words, "required", shared)
+        .unwrap_or(Recording::Required);
+    let attempts = entry.count("attempts", 3, 1, shared).min(100) as u32;
+    let mut candidates = Vec::new();
+    let mut shown = Vec::new();
+    for mut item in entry.tables("candidates", shared) {
+        candidates.extend(candidate(&mut item, upstreams, shared));
+        shown.push(item.finish(shared));
+    }
+    entry.note("candidates", shown);
+    if candidates.is_empty() {
+        shared.mistake(
+            entry.place(),
+            "a model needs at least one candidate",
+            Some("`candidates: [{upstream: NAME}]`".to_owned()),
+        );
+    }
+    Some(Model {
+        name: name?,
+        candidates,
+        recording,
+        attempts,
+    })
+}
+
+fn candidate(
+    item: &mut Table,
+    upstreams: &[Upstream],
+    shared: &mut Shared<'_>,
+) -> Option<Candidate> {
+    let upstream = item.required("upstream", shared);
+    if let Some(upstream) = &upstream
+        && !upstreams.iter().any(|known| known.name == *upstream)
+    {
+        let known: Vec<&str> = upstreams.iter().map(|known| known.name.as_str()).collect();
+        let hint = nearest(upstream, &known).map_or_else(
+            || format!("defined: {}", known.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        shared.mistake(
+            item.place_of("upstream"),
+            format!("no upstream is named `{upstream}`"),
+            Some(hint),
+        );
+    }
+    let model = item.text("model", shared);
+    let bounded = |value: u64| value.min(u64::from(u32::MAX)) as u32;
+    let priority = bounded(item.count("priority", 0, 0, shared));
+    let weight = bounded(item.count("weight", 1, 0, shared));
+    Some(Candidate {
+        upstream: upstream?,
+        model,
+        priority,
+        weight,
+    })
+}
