@@ -1,1 +1,67 @@
-//! x
+//! Content rules and verdicts: text in, findings and verdicts out. No I/O, no clock, no runtime.
+//!
+//! Code map, in reading order: `source` is the pack format, `compile` makes a [`Ruleset`] of packs and names every
+//! mistake, `normalise` says how text is read, `matcher` holds the automata, `plan` is what one channel of one exchange
+//! is searched for, `scan` feeds text through it (`threads` are live patterns, `weigh` makes hits of what is found),
+//! `trial` runs the packs' own tests. `verdict` says what a model did, and shares nothing with the rest but channels.
+
+mod action;
+mod compile;
+mod matcher;
+mod mistake;
+mod normalise;
+mod plan;
+mod ruleset;
+mod scan;
+mod shipped;
+mod source;
+mod threads;
+mod trial;
+mod verdict;
+mod weigh;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Severity};
+pub use compile::compile;
+pub use mistake::Mistake;
+pub use ruleset::{Facts, Ruleset, Selection, TopicHit};
+pub use scan::{Finding, Scanner};
+pub use shipped::{shipped, shipped_names};
+pub use trial::TestResult;
+pub use verdict::{
+    Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, ModelError, Outcome, Step, TrainError, Trained,
+    Verdict, train,
+};
+
+pub(crate) use source::Place;
+
+/// What a text is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// What is asked.
+    Prompt,
+    /// The model's thinking.
+    Reasoning,
+    /// Its answer.
+    Answer,
+    /// Arguments of a tool call.
+    Tool,
+    /// A vendor's own refusal field.
+    Refusal,
+}
+
+impl Channel {
+    /// All channels.
+    pub const ALL: [Self; 5] = [Self::Prompt, Self::Reasoning, Self::Answer, Self::Tool, Self::Refusal];
+}
+
+/// A pack as it is handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// Its file, or the name of a shipped one; mistakes name it.
+    pub name: String,
+    /// The YAML text.
+    pub text: String,
+}

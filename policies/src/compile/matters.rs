@@ -1,0 +1,179 @@
+//! Compiles what topics and detectors look for. It resolves no rule.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::names::{self, Names};
+use crate::matcher::{
+    Combination, Format, Group, MATCH_MOST, Matchers, PERSONAL_DATA, PatternError, SECRETS, TERM_MOST, TermsBuilder,
+    Use, Wanted, bounded, parse,
+};
+use crate::normalise::{Folding, read_term};
+use crate::source::{Kind, Matter, Notes, Source, Text};
+
+/// Everything looked for, while it is gathered.
+#[derive(Debug)]
+pub(super) struct Matters {
+    folding: Folding,
+    terms: TermsBuilder,
+    combinations: Vec<Combination>,
+    combinations_of_list: Vec<Vec<usize>>,
+    /// Patterns with the subjects they belong to.
+    wanted: Vec<(usize, Vec<Wanted>)>,
+}
+
+impl Matters {
+    pub(super) fn new(folding: Folding) -> Self {
+        Self {
+            folding,
+            terms: TermsBuilder::default(),
+            combinations: Vec::new(),
+            combinations_of_list: Vec::new(),
+            wanted: Vec::new(),
+        }
+    }
+
+    /// Adds what a pack looks for.
+    pub(super) fn add(&mut self, source: &Source, names: &Names, notes: &mut Notes<'_>) {
+        let mut lists = HashMap::new();
+        for (name, words) in &source.words {
+            let list = self.combinations_of_list.len();
+            self.combinations_of_list.push(Vec::new());
+            lists.insert(name.text.as_str(), list);
+            self.add_terms(words, Use::List(list), notes);
+        }
+        for topic in &source.topics {
+            if let Some(subject) = names.index(&source.name, &topic.id.text, true) {
+                self.add_matter(&topic.matter, subject, &lists, notes);
+            }
+        }
+        for detector in &source.detectors {
+            let Some(subject) = names.index(&source.name, &detector.id.text, false) else { continue };
+            match &detector.kind {
+                Kind::Matter(matter) => self.add_matter(matter, subject, &lists, notes),
+                Kind::Secrets(kinds) => self.add_formats(SECRETS, kinds, subject, notes),
+                Kind::PersonalData(kinds) => self.add_formats(PERSONAL_DATA, kinds, subject, notes),
+            }
+        }
+    }
+
+    fn add_matter(&mut self, matter: &Matter, subject: usize, lists: &HashMap<&str, usize>, notes: &mut Notes<'_>) {
+        self.add_terms(&matter.terms, Use::Hit(subject), notes);
+        self.add_terms(&matter.unless, Use::Unless(subject), notes);
+        let mut wanted = Vec::new();
+        for pattern in &matter.patterns {
+            match bounded(&pattern.text, matter.case_sensitive, &self.folding) {
+                Ok(hir) => wanted.push(Wanted::plain(hir, matter.inside_words)),
+                Err(error) => refuse(pattern, &error, notes),
+            }
+        }
+        if let (false, Some(pattern)) = (wanted.is_empty(), matter.patterns.first()) {
+            self.check_size(&wanted, pattern, notes);
+            self.wanted.push((subject, wanted));
+        }
+        for together in &matter.together {
+            let mut numbers = Vec::new();
+            for list in &together.lists {
+                match lists.get(list.text.as_str()) {
+                    Some(number) => numbers.push(*number),
+                    None => {
+                        let known: Vec<&str> = lists.keys().copied().collect();
+                        let message = format!("no list `{}` under `words`", list.text);
+                        notes.add(list.place, message, names::hint(&list.text, &known));
+                    }
+                }
+            }
+            let index = self.combinations.len();
+            for number in &numbers {
+                if let Some(of_list) = self.combinations_of_list.get_mut(*number) {
+                    of_list.push(index);
+                }
+            }
+            self.combinations.push(Combination { subject, lists: numbers, within: together.within });
+        }
+    }
+
+    /// A pattern too large for an automaton of its own is found while its place is known.
+    fn check_size(&self, wanted: &[Wanted], first: &Text, notes: &mut Notes<'_>) {
+        if wanted.iter().any(|pattern| !Group::fits(pattern)) {
+            let hint = "shorten its repetitions, or write `[a-z0-9]` where `\\w` is not needed".to_owned();
+            notes.add(first.place, "a pattern here takes too much memory", Some(hint));
+        }
+    }
+
+    fn add_terms(&mut self, terms: &[Text], used: Use, notes: &mut Notes<'_>) {
+        for text in terms {
+            match read_term(&text.text, &self.folding) {
+                None => {
+                    let message = format!("nothing of the term `{}` is left to search for", text.text);
+                    notes.add(text.place, message, Some("write letters or digits, or use `patterns`".to_owned()));
+                }
+                Some(term) if term.bytes.len() > TERM_MOST => {
+                    notes.add(text.place, format!("the term is longer than {TERM_MOST} bytes"), None);
+                }
+                Some(term) => self.terms.add(term, used),
+            }
+        }
+    }
+
+    fn add_formats(&mut self, formats: &[Format], kinds: &[Text], subject: usize, notes: &mut Notes<'_>) {
+        let mut known: Vec<&str> = formats.iter().map(|format| format.kind).collect();
+        known.dedup();
+        for kind in kinds.iter().filter(|kind| !known.contains(&kind.text.as_str())) {
+            notes.add(kind.place, format!("`{}` is no kind", kind.text), names::hint(&kind.text, &known));
+        }
+        let chosen =
+            formats.iter().filter(|format| kinds.is_empty() || kinds.iter().any(|kind| kind.text == format.kind));
+        let wanted: Vec<Wanted> = chosen.filter_map(|format| self.format(format)).collect();
+        if !wanted.is_empty() {
+            self.wanted.push((subject, wanted));
+        }
+    }
+
+    fn format(&self, format: &Format) -> Option<Wanted> {
+        let hir = parse(format.pattern, true, &self.folding).ok()?;
+        Some(Wanted {
+            hir,
+            name: Some(Arc::from(format.name)),
+            border: format.border,
+            inside_words: false,
+            check: format.check,
+        })
+    }
+
+    /// Builds the automata.
+    pub(super) fn build(self, names: Names) -> Result<Matchers, String> {
+        let mut groups = Vec::new();
+        for (subject, wanted) in self.wanted {
+            let compiled = Group::compile(subject, wanted);
+            groups.extend(compiled.map_err(|error| {
+                format!("the pattern `{}` takes too much memory", error.0.as_deref().unwrap_or("without name"))
+            })?);
+        }
+        let terms = self.terms.build().map_err(|error| format!("the terms take too much memory: {error}"))?;
+        Ok(Matchers {
+            folding: self.folding,
+            subjects: names.subjects,
+            combinations: self.combinations,
+            combinations_of_list: self.combinations_of_list,
+            terms,
+            groups,
+        })
+    }
+}
+
+fn refuse(pattern: &Text, error: &PatternError, notes: &mut Notes<'_>) {
+    let (message, hint) = match error {
+        PatternError::Syntax(reason) => (format!("`{}` is no pattern: {reason}", pattern.text), None),
+        PatternError::Empty => (format!("`{}` matches the empty text", pattern.text), Some("ask for a character")),
+        PatternError::Unbounded => (
+            format!("`{}` may match text of any length", pattern.text),
+            Some("write `{0,40}` instead of `*` and `{1,40}` instead of `+`: text waits for what may still match"),
+        ),
+        PatternError::TooLong(length) => (
+            format!("`{}` may match {length} bytes; {MATCH_MOST} is the most", pattern.text),
+            Some("lower the numbers in `{m,n}`"),
+        ),
+    };
+    notes.add(pattern.place, message, hint.map(str::to_owned));
+}

@@ -1,0 +1,201 @@
+//! What one channel of one exchange is searched for, and what its rules make of a hit. It is made once per set of
+//! rules in force and shared by all exchanges under them.
+
+use std::sync::Arc;
+
+use crate::action::{Action, Severity};
+use crate::matcher::{Combination, Group, Matchers, Use};
+use crate::scan::Finding;
+use crate::weigh::Hit;
+
+/// A rule as findings tell of it.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) rule: Arc<str>,
+    pub(crate) pack: Arc<str>,
+    pub(crate) action: Action,
+    pub(crate) monitored: bool,
+    pub(crate) replacement: Option<Arc<str>>,
+    pub(crate) message: Option<Arc<str>>,
+    pub(crate) severity: Severity,
+}
+
+impl Order {
+    /// Whether text must wait for it.
+    pub(crate) fn holds(&self) -> bool {
+        self.action.holds() && !self.monitored
+    }
+}
+
+/// What is searched for.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) matchers: Arc<Matchers>,
+    /// Per subject: whether it is searched for.
+    active: Vec<bool>,
+    /// Per subject: the rules that take its hits.
+    orders: Vec<Vec<Arc<Order>>>,
+    /// Per subject: whether text must wait for it.
+    holding: Vec<bool>,
+    /// Whether text must wait for anything.
+    pub(crate) holds: bool,
+    holding_combinations: Vec<usize>,
+    /// Per state of the terms' automaton: bytes back to where a term may begin for which text must wait.
+    depths: Vec<u16>,
+    /// Per byte: the groups of patterns of which a match may begin with it, and of them those inside words.
+    beginnings: Vec<Vec<usize>>,
+    beginnings_inside: Vec<Vec<usize>>,
+    pub(crate) searches_terms: bool,
+    pub(crate) searches_patterns: bool,
+    /// Per list: the combinations searched for that it is part of.
+    combinations_of_list: Vec<Vec<usize>>,
+    /// Per list: the widest distance of its combinations for which text must wait.
+    horizons: Vec<usize>,
+}
+
+impl Plan {
+    /// A plan that searches for the subjects for which `orders` has an entry.
+    pub(crate) fn new(matchers: &Arc<Matchers>, orders: Vec<Vec<Arc<Order>>>) -> Self {
+        let active = orders.iter().map(|orders| !orders.is_empty()).collect();
+        Self::with(matchers, active, orders)
+    }
+
+    /// A plan that searches for all topics, whatever the rules say.
+    pub(crate) fn topics(matchers: &Arc<Matchers>) -> Self {
+        let active = matchers.subjects.iter().map(|subject| subject.topic).collect();
+        Self::with(matchers, active, Vec::new())
+    }
+
+    fn with(matchers: &Arc<Matchers>, active: Vec<bool>, orders: Vec<Vec<Arc<Order>>>) -> Self {
+        let holding: Vec<bool> = orders.iter().map(|orders| orders.iter().any(|order| order.holds())).collect();
+        let is = |list: &[bool], subject: usize| list.get(subject).copied().unwrap_or(false);
+        let combinations = matchers.combinations.iter().enumerate();
+        let holding_combinations: Vec<usize> =
+            combinations.filter(|(_, one)| is(&holding, one.subject)).map(|(index, _)| index).collect();
+        let combinations_of_list: Vec<Vec<usize>> = matchers
+            .combinations_of_list
+            .iter()
+            .map(|list| {
+                let searched =
+                    |index: &&usize| matchers.combinations.get(**index).is_some_and(|one| is(&active, one.subject));
+                list.iter().filter(searched).copied().collect()
+            })
+            .collect();
+        let list_holds = |list: &usize| {
+            let of_list = matchers.combinations_of_list.get(*list).map_or(&[][..], Vec::as_slice);
+            of_list.iter().any(|index| holding_combinations.contains(index))
+        };
+        let use_holds = |used: &Use| match used {
+            Use::Hit(subject) => is(&holding, *subject),
+            Use::List(list) => list_holds(list),
+            Use::Unless(_) => false,
+        };
+        let holds = holding.contains(&true);
+        let horizon = |list: &Vec<usize>| {
+            let waited_for = list.iter().filter(|index| holding_combinations.contains(index));
+            waited_for.filter_map(|index| Some(matchers.combinations.get(*index)?.within)).max().unwrap_or(0)
+        };
+        let horizons = combinations_of_list.iter().map(horizon).collect();
+        let terms = matchers.terms.as_ref();
+        let depths = terms.filter(|_| holds).map(|terms| terms.depths(|uses| uses.iter().any(use_holds)));
+        let groups = || matchers.groups.iter().enumerate().filter(|(_, group)| is(&active, group.subject));
+        let beginnings = |inside: bool| -> Vec<Vec<usize>> {
+            let of = |byte| {
+                let fits = |group: &Group| group.begins_with(byte) && (!inside || group.begins_inside_words());
+                groups().filter(|(_, group)| fits(group)).map(|(index, _)| index).collect()
+            };
+            (0..=u8::MAX).map(of).collect()
+        };
+        let (beginnings, beginnings_inside) = (beginnings(false), beginnings(true));
+        Self {
+            searches_terms: terms.is_some_and(|terms| terms.serves(&active, &combinations_of_list)),
+            searches_patterns: groups().next().is_some(),
+            matchers: Arc::clone(matchers),
+            active,
+            orders,
+            holding,
+            holds,
+            holding_combinations,
+            depths: depths.unwrap_or_default(),
+            beginnings,
+            beginnings_inside,
+            combinations_of_list,
+            horizons,
+        }
+    }
+
+    /// Whether a subject is searched for.
+    pub(crate) fn searches(&self, subject: usize) -> bool {
+        self.active.get(subject).copied().unwrap_or(false)
+    }
+
+    /// Whether text must wait for hits of a subject.
+    pub(crate) fn holds_subject(&self, subject: usize) -> bool {
+        self.holding.get(subject).copied().unwrap_or(false)
+    }
+
+    /// Whether text must wait for what a term may become.
+    pub(crate) fn holds_use(&self, used: &Use) -> bool {
+        match used {
+            Use::Hit(subject) => self.holds_subject(*subject),
+            Use::List(list) => {
+                self.combinations_of(*list).iter().any(|index| self.holding_combinations.contains(index))
+            }
+            Use::Unless(_) => false,
+        }
+    }
+
+    pub(crate) fn unless_within(&self, subject: usize) -> Option<usize> {
+        self.matchers.subjects.get(subject)?.unless_within
+    }
+
+    pub(crate) fn combination(&self, index: usize) -> Option<&Combination> {
+        self.matchers.combinations.get(index)
+    }
+
+    pub(crate) fn combinations_of(&self, list: usize) -> &[usize] {
+        self.combinations_of_list.get(list).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn holding_combinations(&self) -> &[usize] {
+        &self.holding_combinations
+    }
+
+    /// Bytes of the words reading back to where a term may begin for which text must wait; 0 for none.
+    pub(crate) fn depth(&self, state: aho_corasick::automaton::StateID) -> usize {
+        self.depths.get(state.as_usize()).map_or(0, |depth| usize::from(*depth))
+    }
+
+    /// The groups of which a match may begin with a byte, inside a word or not.
+    #[inline]
+    pub(crate) fn beginnings(&self, byte: u8, inside_word: bool) -> &[usize] {
+        let table = if inside_word { &self.beginnings_inside } else { &self.beginnings };
+        table.get(usize::from(byte)).map_or(&[], Vec::as_slice)
+    }
+
+    /// How far after a word of a list text may have to wait for another; 0 where it never does.
+    pub(crate) fn horizon(&self, list: usize) -> usize {
+        self.horizons.get(list).copied().unwrap_or(0)
+    }
+
+    /// What the rules make of a hit.
+    pub(crate) fn judge(&self, hit: &Hit, findings: &mut Vec<Finding>) {
+        let Some(subject) = self.matchers.subjects.get(hit.subject) else { return };
+        let format =
+            hit.format.and_then(|(group, pattern)| self.matchers.groups.get(group)?.pattern(pattern)?.name.clone());
+        for order in self.orders.get(hit.subject).map_or(&[][..], Vec::as_slice) {
+            findings.push(Finding {
+                rule: Arc::clone(&order.rule),
+                pack: Arc::clone(&order.pack),
+                topic: subject.topic.then(|| Arc::clone(&subject.id)),
+                detector: format.clone().unwrap_or_else(|| Arc::clone(&subject.id)),
+                span: hit.span.clone(),
+                action: order.action,
+                monitored: order.monitored,
+                replacement: order.replacement.clone(),
+                message: order.message.clone(),
+                severity: order.severity,
+            });
+        }
+    }
+}

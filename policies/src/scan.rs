@@ -1,0 +1,359 @@
+//! Scans a growing text: findings, and how much of it may leave. It changes nothing and knows no wire format.
+//!
+//! Each character is read once, whatever pieces the text comes in: the same text gives the same findings however it is
+//! cut. What may leave is everything before the first byte that something live could still need.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::automaton::StateID;
+
+use crate::action::{Action, Severity};
+use crate::matcher::{Terms, Use};
+use crate::normalise::{Class, Step, Words};
+use crate::plan::Plan;
+use crate::threads::{Arrival, Threads};
+use crate::weigh::{Hit, Weigh};
+
+/// Invisible characters in a row over which patterns are read; more of them part what stands on both sides.
+const DROPPED_MOST: u8 = 16;
+
+/// Bytes of the words reading whose places are remembered; more than the longest term.
+const PLACES: usize = 256;
+
+/// Letters after a term with `*` up to which its word is followed.
+const WORD_MOST: usize = 64;
+
+/// One hit of one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: Arc<str>,
+    /// The pack that the rule is from.
+    pub pack: Arc<str>,
+    /// The topic, where one was found.
+    pub topic: Option<Arc<str>>,
+    /// The detector's or the format's name; for a topic, its id.
+    pub detector: Arc<str>,
+    /// Bytes of the text.
+    pub span: Range<usize>,
+    /// What the rule orders.
+    pub action: Action,
+    /// Whether the rule is only on trial: nothing is changed.
+    pub monitored: bool,
+    /// What a redacted span leaves as.
+    pub replacement: Option<Arc<str>>,
+    /// What a client may be told of a stop.
+    pub message: Option<Arc<str>>,
+    /// How grave it is.
+    pub severity: Severity,
+}
+
+/// The scanner of one text.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    plan: Arc<Plan>,
+    state: State,
+}
+
+impl Scanner {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let state = State::new(&plan);
+        Self { plan, state }
+    }
+
+    /// Takes the next piece, adds what is found, and gives how many bytes of all text so far may leave.
+    pub fn push(&mut self, text: &str, findings: &mut Vec<Finding>) -> usize {
+        self.state.push(&self.plan, text);
+        self.give(findings);
+        if self.plan.holds {
+            let free = self.state.free(&self.plan);
+            self.state.released = self.state.released.max(free);
+        } else {
+            self.state.released = self.state.length;
+        }
+        self.state.released
+    }
+
+    /// Takes the end of the text, adds what is found, and gives the length of the text: all of it may leave.
+    pub fn finish(&mut self, findings: &mut Vec<Finding>) -> usize {
+        self.state.finish(&self.plan);
+        self.give(findings);
+        self.state.released = self.state.length;
+        self.state.length
+    }
+
+    fn give(&mut self, findings: &mut Vec<Finding>) {
+        for hit in self.state.weigh.hits.drain(..) {
+            self.plan.judge(&hit, findings);
+        }
+    }
+}
+
+/// All hits in a whole text.
+pub(crate) fn hits(plan: &Plan, text: &str) -> Vec<Hit> {
+    let mut state = State::new(plan);
+    state.push(plan, text);
+    state.finish(plan);
+    state.weigh.hits
+}
+
+/// A term with `*` whose word goes on.
+#[derive(Debug, Clone)]
+struct Open {
+    term: usize,
+    start: usize,
+    /// Length of the words reading at which it is followed no further.
+    until: usize,
+}
+
+/// A character as it is read.
+#[derive(Debug)]
+struct Letter<'a> {
+    class: Class,
+    plain: &'a [u8],
+    words: &'a [u8],
+    look_alike: bool,
+    span: Range<usize>,
+}
+
+/// Where the scan stands.
+#[derive(Debug, Clone)]
+struct State {
+    /// Bytes of text so far, and of them those that may leave.
+    length: usize,
+    released: usize,
+    /// Where the last character ended that is read as something.
+    end: usize,
+    /// Where the last letter ended.
+    letter_end: usize,
+    dropped: u8,
+    words: Words,
+    terms: StateID,
+    /// Length of the words reading.
+    read: usize,
+    /// Where the characters of its last bytes begin, modulo 2^32.
+    places: [u32; PLACES],
+    /// Length of the words reading after the last letter that only looked like what it is read as.
+    look_alike: usize,
+    open: Vec<Open>,
+    threads: Threads,
+    weigh: Weigh,
+}
+
+impl State {
+    fn new(plan: &Plan) -> Self {
+        let mut state = Self {
+            length: 0,
+            released: 0,
+            end: 0,
+            letter_end: 0,
+            dropped: 0,
+            words: Words::new(),
+            terms: StateID::default(),
+            read: 0,
+            places: [0; PLACES],
+            look_alike: 0,
+            open: Vec::new(),
+            threads: Threads::default(),
+            weigh: Weigh::default(),
+        };
+        if let Some(terms) = &plan.matchers.terms {
+            state.terms = terms.start();
+            state.feed(plan, terms, b" ", 0, 0);
+        }
+        state
+    }
+
+    fn push(&mut self, plan: &Plan, text: &str) {
+        let start = self.length;
+        for (index, c) in text.char_indices() {
+            let at = start + index;
+            let ascii = u8::try_from(c).ok().and_then(|byte| Some((byte, plan.matchers.folding.of_ascii(byte)?)));
+            if let Some((byte, (class, small))) = ascii {
+                let letter = Letter { class, plain: &[byte], words: &[small], look_alike: false, span: at..at + 1 };
+                self.character(plan, &letter);
+                continue;
+            }
+            let folded = plan.matchers.folding.of(c);
+            let (mut plain, mut words) = ([0; 4], [0; 4]);
+            let (plain, words) = (folded.plain(&mut plain), folded.words(&mut words));
+            let (look_alike, span) = (folded.is_look_alike(), at..at + c.len_utf8());
+            self.character(plan, &Letter { class: folded.class, plain, words, look_alike, span });
+        }
+        self.length += text.len();
+    }
+
+    #[inline]
+    fn character(&mut self, plan: &Plan, letter: &Letter<'_>) {
+        let (start, end) = (letter.span.start, letter.span.end);
+        if self.weigh.due.is_some_and(|due| due < start) {
+            self.weigh.settle(start);
+        }
+        if letter.class == Class::Drop {
+            self.drop(plan);
+        } else {
+            self.dropped = 0;
+            if plan.searches_patterns {
+                let arrival = Arrival { bytes: letter.plain, class: letter.class, at: start, before: self.end };
+                self.threads.push(plan, arrival, &mut self.weigh);
+            }
+            self.end = end;
+        }
+        if plan.searches_terms
+            && let Some(terms) = &plan.matchers.terms
+        {
+            self.word(plan, terms, letter);
+        }
+    }
+
+    /// Takes a character that is read as nothing.
+    fn drop(&mut self, plan: &Plan) {
+        self.dropped = self.dropped.saturating_add(1);
+        if self.dropped == DROPPED_MOST && plan.searches_patterns {
+            self.threads.finish(plan, self.end, &mut self.weigh);
+        }
+    }
+
+    #[inline]
+    fn word(&mut self, plan: &Plan, terms: &Terms, letter: &Letter<'_>) {
+        let start = letter.span.start;
+        let step = self.words.step(letter.class);
+        if !self.open.is_empty() {
+            self.follow(plan, terms, step);
+        }
+        match step {
+            Step::Nothing => return,
+            Step::Space => return self.feed(plan, terms, b" ", start, self.letter_end),
+            Step::Cut => {
+                self.feed(plan, terms, &[crate::normalise::CUT], start, self.letter_end);
+                return self.feed(plan, terms, b" ", start, self.letter_end);
+            }
+            Step::SpaceLetters => self.feed(plan, terms, b" ", start, self.letter_end),
+            Step::Letters => {}
+        }
+        self.letter_end = letter.span.end;
+        if letter.look_alike {
+            self.look_alike = self.read + 1;
+        }
+        self.feed(plan, terms, letter.words, start, letter.span.end);
+    }
+
+    /// Feeds bytes of one character; what ends with them ends in the text at `end`.
+    #[inline]
+    fn feed(&mut self, plan: &Plan, terms: &Terms, bytes: &[u8], at: usize, end: usize) {
+        for byte in bytes {
+            if let Some(place) = self.places.get_mut(self.read % PLACES) {
+                *place = low_bits(at);
+            }
+            self.read += 1;
+            self.terms = terms.next(self.terms, *byte);
+            if terms.is_match(self.terms) {
+                self.found(plan, terms, end);
+            }
+        }
+    }
+
+    fn found(&mut self, plan: &Plan, terms: &Terms, end: usize) {
+        for index in terms.matches(self.terms) {
+            let Some((term, uses)) = terms.term(index) else { continue };
+            let letters = letters(&term.bytes);
+            let first = self.read.saturating_sub(term.bytes.len()) + letters.start;
+            if term.exact && self.look_alike > first {
+                continue;
+            }
+            let start = self.place(first, end);
+            if term.open {
+                self.open.push(Open { term: index, start, until: self.read + WORD_MOST });
+            } else {
+                self.deliver(plan, uses, start..end);
+            }
+        }
+    }
+
+    /// Follows the words of open terms to their ends.
+    fn follow(&mut self, plan: &Plan, terms: &Terms, step: Step) {
+        let goes_on = matches!(step, Step::Letters | Step::Nothing);
+        let mut index = 0;
+        while let Some(open) = self.open.get(index) {
+            if goes_on && self.read < open.until {
+                index += 1;
+                continue;
+            }
+            let open = self.open.remove(index);
+            if let Some((_, uses)) = terms.term(open.term) {
+                self.deliver(plan, uses, open.start..self.letter_end);
+            }
+        }
+    }
+
+    fn deliver(&mut self, plan: &Plan, uses: &[Use], span: Range<usize>) {
+        for used in uses {
+            match used {
+                Use::Hit(subject) if plan.searches(*subject) => {
+                    self.weigh.hit(plan, Hit { subject: *subject, format: None, span: span.clone() });
+                }
+                Use::List(list) if !plan.combinations_of(*list).is_empty() => {
+                    self.weigh.word(plan, *list, span.clone());
+                }
+                Use::Unless(subject) if plan.searches(*subject) => self.weigh.unless(*subject, span.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Where in the text a byte of the words reading stands; `near` is a later place in the text.
+    fn place(&self, read: usize, near: usize) -> usize {
+        let low = self.places.get(read % PLACES).copied().unwrap_or_default();
+        near - low_bits(near).wrapping_sub(low) as usize
+    }
+
+    fn finish(&mut self, plan: &Plan) {
+        if plan.searches_patterns {
+            self.threads.finish(plan, self.end, &mut self.weigh);
+        }
+        if plan.searches_terms
+            && let Some(terms) = &plan.matchers.terms
+        {
+            let step = self.words.finish();
+            self.follow(plan, terms, Step::Space);
+            if step == Step::Space {
+                self.feed(plan, terms, b" ", self.length, self.letter_end);
+            }
+        }
+        self.weigh.settle(usize::MAX);
+    }
+
+    /// How many bytes nothing live can need any more.
+    fn free(&self, plan: &Plan) -> usize {
+        let mut frontier = self.length;
+        if plan.searches_terms
+            && let Some(terms) = &plan.matchers.terms
+        {
+            let depth = plan.depth(self.terms);
+            if depth > 0 {
+                frontier = self.place(self.read - depth, frontier);
+            }
+            for open in &self.open {
+                let holds = |(_, uses): (_, &[Use])| uses.iter().any(|used| plan.holds_use(used));
+                if terms.term(open.term).is_some_and(holds) {
+                    frontier = frontier.min(open.start);
+                }
+            }
+        }
+        frontier = self.threads.held(plan, frontier);
+        self.weigh.held(plan, frontier)
+    }
+}
+
+/// The letters of a term, without the spaces that say where its words begin and end.
+fn letters(bytes: &[u8]) -> Range<usize> {
+    let start = usize::from(bytes.first() == Some(&b' '));
+    let end = bytes.len() - usize::from(bytes.len() > 1 && bytes.last() == Some(&b' '));
+    start..end
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "only the low bits are wanted")]
+fn low_bits(at: usize) -> u32 {
+    at as u32
+}

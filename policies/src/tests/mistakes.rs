@@ -1,0 +1,88 @@
+//! What is said of a pack that is wrong.
+
+use crate::{Pack, compile};
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let pack = Pack { name: "p.yaml".to_owned(), text: text.to_owned() };
+    let mistakes = compile(&[pack]).map(|_| ()).unwrap_err();
+    let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    let fits = |said: &String, expected: &str| expected.split(" | ").all(|part| said.contains(part));
+    let as_expected = said.iter().zip(expected).all(|(said, expected)| fits(said, expected));
+    assert!(as_expected && said.len() == expected.len(), "{said:#?}");
+}
+
+#[test]
+fn every_mistake_is_named_at_once_with_its_place() {
+    check(
+        r#"version: 2
+name: p
+topic: []
+words: {a: [x]}
+topics:
+  - id: Bad Id
+    terms: [x]
+  - id: empty
+  - id: one
+    together: [{of: [a, bb]}, {of: [a]}]
+    within: 9999
+detectors:
+  - {id: d, kind: term, terms: [x]}
+  - {id: e, kind: patterns, patterns: ["a*", "a+", "(", "a{2,5000}"]}
+  - {id: f, kind: secrets, kinds: [githb]}
+  - {id: g, kind: terms, terms: ["--"]}
+rules:
+  - {id: r, detect: [ee], topics: [ones], action: redct, on: [answr]}
+  - {id: r, detect: e, action: flag, replacement: x, severty: low}
+  - {id: s, action: stop}
+tests:
+  - {text: x}
+  - {text: x, rules: [q], channel: prompts}
+"#,
+        &[
+            "p.yaml:1:10: version `2` of the format is not known | write `version: 1`",
+            "p.yaml:3:1: unknown key `topic` in the pack | did you mean `topics`?",
+            "p.yaml:6:9: `Bad Id` is no id | small letters",
+            "p.yaml:8:5: topic `empty` can never be found",
+            "p.yaml:10:25: no list `bb` under `words` | did you mean `a`?",
+            "p.yaml:10:31: an entry of `together` must name two lists or more",
+            "p.yaml:11:13: `within` must be a whole number, not `9999` | 1 to 400",
+            "p.yaml:13:19: `term` is no value of `kind` | did you mean `terms`?",
+            "p.yaml:14:40: `a*` matches the empty text",
+            "p.yaml:14:46: `a+` may match text of any length | `{1,40}`",
+            "p.yaml:14:52: `(` is no pattern: unclosed group",
+            "p.yaml:14:57: `a{2,5000}` may match 5000 bytes; 4096",
+            "p.yaml:15:36: `githb` is no kind | did you mean `github`?",
+            "p.yaml:16:34: nothing of the term `--` is left",
+            "p.yaml:18:22: no detector `ee` | did you mean `e`?",
+            "p.yaml:18:36: no topic `ones` | did you mean `one`?",
+            "p.yaml:18:51: `redct` is no value of `action` | did you mean `redact`?",
+            "p.yaml:18:63: `answr` is no value of `on` | did you mean `answer`?",
+            "p.yaml:19:10: rule `r` is defined twice",
+            "p.yaml:19:51: `replacement` means nothing with action `flag`",
+            "p.yaml:19:54: unknown key `severty` in rule `r` | did you mean `severity`?",
+            "p.yaml:20:5: rule `s` looks for nothing",
+            "p.yaml:22:5: a test expects nothing",
+            "p.yaml:23:23: no rule `q` in this pack | did you mean `r`?",
+            "p.yaml:23:36: `prompts` is no value of `channel` | did you mean `prompt`?",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_yaml_is_one_mistake() {
+    check("version: [", &["p.yaml:1: | not valid YAML"]);
+    check("- a", &["the pack must be a mapping, not a list", "lacks `version`", "lacks `name`"]);
+    check("", &["lacks `version`", "lacks `name`"]);
+}
+
+#[test]
+fn mistakes_of_all_packs_come_together() {
+    let pack = |name: &str| Pack { name: name.to_owned(), text: "version: 1\nname: same\nx: 1\n".to_owned() };
+    let mistakes = compile(&[pack("a"), pack("b")]).map(|_| ()).unwrap_err();
+    let said: Vec<String> = mistakes.iter().map(|mistake| format!("{}:{}", mistake.file, mistake.message)).collect();
+    assert_eq!(
+        said,
+        ["a:unknown key `x` in the pack", "b:another pack is named `same` too", "b:unknown key `x` in the pack"]
+    );
+}

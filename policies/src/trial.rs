@@ -1,0 +1,118 @@
+//! The tests that packs carry, and how each went. They touch nothing outside.
+
+use std::sync::Arc;
+
+use crate::action::Action;
+use crate::ruleset::{Facts, Ruleset};
+use crate::scan::Finding;
+use crate::source::{Source, Test};
+
+/// How one test of a pack went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestResult {
+    /// The pack that it is from.
+    pub pack: Arc<str>,
+    /// The test's name, or the begin of its text.
+    pub name: String,
+    /// Whether all was as expected.
+    pub passed: bool,
+    /// What was otherwise; empty where nothing was.
+    pub detail: String,
+}
+
+/// A test of a pack.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pack: Arc<str>,
+    test: Test,
+}
+
+impl Trial {
+    pub(crate) fn of(source: &mut Source, pack: &Arc<str>) -> Vec<Self> {
+        source.tests.drain(..).map(|test| Self { pack: Arc::clone(pack), test }).collect()
+    }
+}
+
+/// Runs one test.
+pub(crate) fn run(trial: &Trial, ruleset: &Ruleset) -> TestResult {
+    let mut wrong = Vec::new();
+    let test = &trial.test;
+    let whole = scan(trial, ruleset, usize::MAX);
+    if whole != scan(trial, ruleset, 1) {
+        wrong.push("found otherwise when the text comes one character at a time".to_owned());
+    }
+    if let Some(expected) = &test.rules {
+        let of_pack = whole.iter().filter(|finding| finding.pack == trial.pack);
+        compare("rules", expected.iter().map(|text| &*text.text), of_pack.map(|finding| &*finding.rule), &mut wrong);
+    }
+    if let Some(expected) = &test.topics {
+        let hits = ruleset.topics_in(&test.text);
+        let of_pack = hits.iter().filter(|hit| hit.pack == trial.pack);
+        compare("topics", expected.iter().map(|text| &*text.text), of_pack.map(|hit| &*hit.topic), &mut wrong);
+    }
+    if let Some(expected) = &test.redacted {
+        let redacted = redact(&test.text, &whole);
+        if redacted != *expected {
+            wrong.push(format!("leaves as `{redacted}`, not `{expected}`"));
+        }
+    }
+    let detail = wrong.join("; ");
+    TestResult { pack: Arc::clone(&trial.pack), name: test.name.clone(), passed: detail.is_empty(), detail }
+}
+
+/// What is found in a test's text when it comes in pieces of some characters.
+fn scan(trial: &Trial, ruleset: &Ruleset, size: usize) -> Vec<Finding> {
+    let test = &trial.test;
+    let facts =
+        Facts { caller: &test.caller, team: test.team.as_deref(), role: test.role.as_deref(), model: &test.model };
+    let mut findings = Vec::new();
+    let Some(mut scanner) = ruleset.selected(&facts).scanner(test.channel) else { return findings };
+    let mut rest = test.text.as_str();
+    while !rest.is_empty() {
+        let end = rest.char_indices().nth(size).map_or(rest.len(), |(index, _)| index);
+        let (piece, after) = rest.split_at(end);
+        let _ = scanner.push(piece, &mut findings);
+        rest = after;
+    }
+    let _ = scanner.finish(&mut findings);
+    findings
+}
+
+fn compare<'a>(
+    what: &str,
+    expected: impl Iterator<Item = &'a str>,
+    found: impl Iterator<Item = &'a str>,
+    wrong: &mut Vec<String>,
+) {
+    let sorted = |names: &mut dyn Iterator<Item = &'a str>| {
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let (expected, found) = (sorted(&mut { expected }), sorted(&mut { found }));
+    if expected != found {
+        wrong.push(format!("{what} [{}], not [{}]", found.join(", "), expected.join(", ")));
+    }
+}
+
+/// The text with what enforced rules redact replaced; of spans that overlap the first one's words stand.
+pub(crate) fn redact(text: &str, findings: &[Finding]) -> String {
+    let mut spans: Vec<(usize, usize, &str)> = findings
+        .iter()
+        .filter(|finding| finding.action == Action::Redact && !finding.monitored)
+        .map(|finding| (finding.span.start, finding.span.end, finding.replacement.as_deref().unwrap_or("[redacted]")))
+        .collect();
+    spans.sort_by_key(|(start, end, _)| (*start, usize::MAX - end));
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (start, end, words) in spans {
+        if start >= done {
+            out.push_str(text.get(done..start).unwrap_or_default());
+            out.push_str(words);
+        }
+        done = done.max(end);
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}

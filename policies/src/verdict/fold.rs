@@ -1,0 +1,235 @@
+//! Writes a text in one plain form for matching: lower case, half width, no accents, simplified characters, straight
+//! quotes, single spaces. It keeps a way back to the original bytes and changes no meaning.
+
+use std::ops::Range;
+
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
+
+/// Letters that count as the opening of a text.
+const OPENING: usize = 320;
+
+/// The rules of folding, built once.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Simplified form by code point from `FIRST`; zero where a character is its own.
+    simplified: Box<[u16]>,
+}
+
+/// A folded text.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    pub(crate) text: String,
+    /// Places where folded and original offsets begin to differ by another amount.
+    jumps: Vec<Jump>,
+    /// Length in letters, where one ideograph counts as three, so that languages compare.
+    pub(crate) letters: usize,
+    /// Byte of `text` at which the opening ends.
+    pub(crate) opening: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Jump {
+    folded: usize,
+    original: usize,
+}
+
+const FIRST: u32 = 0x4E00;
+const LAST: u32 = 0x9FFF;
+
+impl Folder {
+    /// Reads the shipped table of traditional characters.
+    pub(crate) fn shipped() -> Self {
+        let mut simplified = vec![0_u16; (LAST - FIRST + 1) as usize].into_boxed_slice();
+        let pairs = HANT.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+        for pair in pairs {
+            let mut characters = pair.chars();
+            if let (Some(from), Some(to)) = (characters.next(), characters.next())
+                && let Some(place) = place_of(from).and_then(|place| simplified.get_mut(place))
+            {
+                *place = u16::try_from(u32::from(to)).unwrap_or_default();
+            }
+        }
+        Self { simplified }
+    }
+
+    /// Folds a whole text.
+    pub(crate) fn fold(&self, text: &str) -> Folded {
+        let mut out = Folded { text: String::with_capacity(text.len()), opening: usize::MAX, ..Folded::default() };
+        let mut shift = Some(0);
+        for (at, character) in text.char_indices() {
+            let before = out.text.len();
+            self.push(character, &mut out);
+            if out.text.len() > before {
+                let now = at.checked_sub(before);
+                if now != shift || now.is_none() {
+                    out.jumps.push(Jump { folded: before, original: at });
+                    shift = now;
+                }
+                if out.letters >= OPENING && out.opening == usize::MAX {
+                    out.opening = out.text.len();
+                }
+            }
+        }
+        out.opening = out.opening.min(out.text.len());
+        out
+    }
+
+    fn push(&self, character: char, out: &mut Folded) {
+        if character.is_ascii() {
+            return push_ascii(character, out);
+        }
+        match character {
+            '\u{2018}' | '\u{2019}' | '\u{02BC}' | '\u{00B4}' | '\u{2032}' => out.text.push('\''),
+            '\u{201C}' | '\u{201D}' | '\u{201E}' | '\u{00AB}' | '\u{00BB}' | '\u{300C}'..='\u{300F}' => {
+                out.text.push('"');
+            }
+            '\u{2010}'..='\u{2015}' | '\u{2212}' => out.text.push('-'),
+            '\u{3002}' | '\u{FF61}' => out.text.push('.'),
+            '\u{060C}' => out.text.push(','),
+            '\u{061F}' => out.text.push('?'),
+            '\u{2026}' => out.text.push_str("..."),
+            '\u{FF01}'..='\u{FF5E}' => {
+                let narrow = char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(' ');
+                push_ascii(narrow, out);
+            }
+            '\u{4E00}'..='\u{9FFF}' => {
+                out.letters += 3;
+                out.text.push(self.simplify(character));
+            }
+            '\u{3040}'..='\u{30FF}' | '\u{AC00}'..='\u{D7A3}' => {
+                out.letters += 2;
+                out.text.push(character);
+            }
+            '\u{0622}' | '\u{0623}' | '\u{0625}' | '\u{0671}' => push_letter('\u{0627}', out),
+            '\u{0649}' => push_letter('\u{064A}', out),
+            '\u{0451}' | '\u{0401}' => push_letter('\u{0435}', out),
+            '\u{00DF}' => out.text.push_str("ss"),
+            _ if character.is_whitespace() => push_space(out),
+            _ if is_silent(character) => {}
+            _ => push_other(character, out),
+        }
+    }
+
+    fn simplify(&self, character: char) -> char {
+        let simplified = place_of(character).and_then(|place| self.simplified.get(place)).copied().unwrap_or_default();
+        if simplified == 0 { character } else { char::from_u32(u32::from(simplified)).unwrap_or(character) }
+    }
+}
+
+impl Folded {
+    /// The original bytes of a folded span.
+    pub(crate) fn original(&self, span: &Range<usize>, of: &str) -> Range<usize> {
+        let start = of.floor_char_boundary(self.original_at(span.start).min(of.len()));
+        let end = of.ceil_char_boundary(self.original_at(span.end).min(of.len()));
+        start..end.max(start)
+    }
+
+    fn original_at(&self, folded: usize) -> usize {
+        let next = self.jumps.partition_point(|jump| jump.folded <= folded);
+        let jump = next.checked_sub(1).and_then(|last| self.jumps.get(last));
+        jump.map_or(folded, |jump| jump.original + (folded - jump.folded))
+    }
+}
+
+fn place_of(character: char) -> Option<usize> {
+    let code = u32::from(character);
+    (FIRST..=LAST).contains(&code).then(|| (code - FIRST) as usize)
+}
+
+fn push_ascii(character: char, out: &mut Folded) {
+    match character {
+        'a'..='z' | '0'..='9' => push_letter(character, out),
+        'A'..='Z' => push_letter(character.to_ascii_lowercase(), out),
+        ' ' | '\n' | '\t' | '\r' | '\u{0B}' | '\u{0C}' => push_space(out),
+        // Emphasis marks stand inside phrases in Markdown.
+        '*' | '`' => {}
+        '\0'..='\u{1F}' | '\u{7F}' => {}
+        _ => out.text.push(character),
+    }
+}
+
+fn push_letter(character: char, out: &mut Folded) {
+    out.letters += 1;
+    out.text.push(character);
+}
+
+fn push_space(out: &mut Folded) {
+    if !out.text.ends_with(' ') {
+        out.text.push(' ');
+    }
+}
+
+/// Characters that show nothing: zero-width, direction marks, soft hyphen, accents on their own.
+fn is_silent(character: char) -> bool {
+    matches!(character,
+        '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+        | '\u{0300}'..='\u{036F}' | '\u{064B}'..='\u{065F}' | '\u{0670}' | '\u{0640}' | '\u{FE00}'..='\u{FE0F}')
+}
+
+fn push_other(character: char, out: &mut Folded) {
+    let latin = matches!(character, '\u{00C0}'..='\u{024F}' | '\u{1E00}'..='\u{1EFF}');
+    for lower in character.to_lowercase() {
+        if latin {
+            decompose_canonical(lower, |part| {
+                if !is_combining_mark(part) {
+                    push_letter(part, out);
+                }
+            });
+        } else if lower.is_alphanumeric() {
+            push_letter(lower, out);
+        } else {
+            out.text.push(lower);
+        }
+    }
+}
+
+const HANT: &str = include_str!("../../verdict/hant.txt");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(Folder::shipped().fold(text).text, expected, "{text:?}");
+    }
+
+    #[test]
+    fn forms_of_the_same_words_fold_alike() {
+        check("I Can\u{2019}t", "i can't");
+        check("Ｓｏｒｒｙ，", "sorry,");
+        check("很抱歉，我無法回答這個問題。", "很抱歉,我无法回答这个问题.");
+        check("não posso Désolé", "nao posso desole");
+        check("I **cannot**  \n help", "i cannot help");
+        check("c\u{200B}an\u{00AD}not", "cannot");
+        check("عذرًا أستطيع", "عذرا استطيع");
+        check("Всё", "все");
+        check("STRASSE straße", "strasse strasse");
+    }
+
+    #[test]
+    fn a_folded_span_leads_back_to_the_original_bytes() {
+        let folder = Folder::shipped();
+        for (text, folded, original) in [
+            ("«Désolé», je **ne** peux", "ne peux", "ne** peux"),
+            ("嗯，我無法 回答", "我无法", "我無法"),
+            ("a  \n\n b i can\u{2019}t", "i can't", "i can\u{2019}t"),
+        ] {
+            let read = folder.fold(text);
+            let start = read.text.find(folded).unwrap();
+            let span = read.original(&(start..start + folded.len()), text);
+            assert_eq!(&text[span], original);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_span_leads_back_inside_the_text(text in "\\PC{0,80}", from in 0_usize..200, length in 0_usize..200) {
+            let read = Folder::shipped().fold(&text);
+            let span = read.original(&(from.min(read.text.len())..(from + length).min(read.text.len())), &text);
+            prop_assert!(text.get(span).is_some());
+        }
+    }
+}
