@@ -1,0 +1,243 @@
+//! Products of weight matrices with rows of activations: several at once in one parallel pass. It does not know what
+//! the matrices are for.
+#![expect(unsafe_code, reason = "units of one pass write disjoint outputs")]
+
+use std::any::Any;
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, GgmlType};
+
+use super::dot::dot;
+use super::pool::{Parts, Pool};
+use super::tile_products::fast;
+use super::tiles::{COLUMNS, Inputs, ROWS, Tiles};
+use crate::weights::matrix::{Matrix, Number, Values, with_blocks};
+
+/// One product: `out[row] = matrix * input[row]` for every row of the input.
+pub(crate) struct Product<'a> {
+    /// The weights.
+    pub(crate) matrix: &'a Matrix,
+    /// Rows of `matrix.columns` values.
+    pub(crate) input: &'a [f32],
+    /// As many rows of `matrix.rows` values.
+    pub(crate) out: &'a mut [f32],
+}
+
+impl<'a> Product<'a> {
+    /// Pairs a matrix with its input and output.
+    pub(crate) fn new(matrix: &'a Matrix, input: &'a [f32], out: &'a mut [f32]) -> Self {
+        assert_eq!(input.len() / matrix.columns * matrix.rows, out.len(), "a product's sizes disagree");
+        Self { matrix, input, out }
+    }
+}
+
+/// Computes all products in one pass over the pool.
+pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
+    let mut quantised = Quantised::default();
+    let mut jobs = Vec::with_capacity(products.len());
+    let mut units = 0;
+    for product in products {
+        let matrix = product.matrix;
+        let tiled = matches!(matrix.values, Values::Tiles(_));
+        let rows = block_of(matrix.rows, pool.threads()).next_multiple_of(if tiled { ROWS } else { 4 });
+        let inputs = match &matrix.values {
+            Values::Tiles(_) => Some(quantised.codes_for(pool, product.input)),
+            values => {
+                with_blocks!(values, view => Some(quantised.rows_for(view, product.input, matrix.columns)), else None)
+            }
+        };
+        let first = units;
+        units += matrix.rows.div_ceil(rows);
+        jobs.push(Job { matrix, input: product.input, inputs, out: Parts::new(product.out), rows, first });
+    }
+    pool.run(units, &|unit| {
+        let job = &jobs[jobs.partition_point(|job| job.first <= unit) - 1];
+        let start = (unit - job.first) * job.rows;
+        job.run(start..(start + job.rows).min(job.matrix.rows));
+    });
+}
+
+/// Packs a matrix for vector instructions, where this machine has them and its type and sizes allow it.
+pub(crate) fn pack(matrix: &mut Matrix) {
+    if !fast() || !matrix.rows.is_multiple_of(ROWS) || !matrix.columns.is_multiple_of(COLUMNS) {
+        return;
+    }
+    let columns = matrix.columns;
+    let tiles = match &matrix.values {
+        Values::Q4K(view) => Tiles::q4k(view.bytes().as_chunks().0, columns),
+        Values::Q6K(view) => Tiles::q6k(view.bytes().as_chunks().0, columns),
+        Values::Q80(view) => Tiles::q80(view.bytes().as_chunks().0.as_chunks().0, columns),
+        _ => return,
+    };
+    with_blocks!(&matrix.values, view => view.release(), else {});
+    matrix.values = Values::Tiles(Arc::new(tiles));
+}
+
+/// Weight rows of one unit: enough units to keep all threads busy to the end, few enough to cost nothing.
+fn block_of(rows: usize, threads: usize) -> usize {
+    (rows / (threads * 4)).clamp(4, 64)
+}
+
+/// Columns of two small blocks: some of the reference kernels take blocks in pairs only.
+const PAIR: usize = 64;
+
+struct Job<'a> {
+    matrix: &'a Matrix,
+    input: &'a [f32],
+    inputs: Option<Arc<dyn Any + Send + Sync>>,
+    out: Parts<'a, f32>,
+    rows: usize,
+    first: usize,
+}
+
+impl Job<'_> {
+    fn run(&self, rows: Range<usize>) {
+        match &self.matrix.values {
+            Values::F32(view) => self.tiles(view, rows),
+            Values::F16(view) => self.tiles(view, rows),
+            Values::Bf16(view) => self.tiles(view, rows),
+            Values::Fp8(_) => self.decoded(rows),
+            Values::Tiles(tiles) => self.strips(tiles, rows),
+            _ if !self.matrix.columns.is_multiple_of(PAIR) => self.decoded(rows),
+            values => {
+                with_blocks!(values, view => self.blocks(view, rows), else unreachable!("plain types come first"))
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.input.len() / self.matrix.columns
+    }
+
+    fn input(&self, row: usize) -> &[f32] {
+        &self.input[row * self.matrix.columns..][..self.matrix.columns]
+    }
+
+    fn write(&self, input: usize, row: usize, value: f32) {
+        let at = input * self.matrix.rows + row;
+        // SAFETY: a unit owns its weight rows, and so every output of those rows, and writes one at a time.
+        let place = unsafe { self.out.part(at..at + 1) };
+        place[0] = value;
+    }
+
+    /// Input rows in fours, and weight rows so that a tile's sums fill the registers.
+    fn tiles<T: Number>(&self, weights: &[T], rows: Range<usize>) {
+        let count = self.count();
+        let fours = count - count % 4;
+        for input in (0..fours).step_by(4) {
+            self.column::<T, 2, 4>(weights, rows.clone(), input);
+        }
+        for input in fours..count {
+            self.column::<T, 4, 1>(weights, rows.clone(), input);
+        }
+    }
+
+    fn column<T: Number, const W: usize, const X: usize>(&self, weights: &[T], rows: Range<usize>, input: usize) {
+        let columns = self.matrix.columns;
+        let weight = |row: usize| &weights[row * columns..][..columns];
+        let inputs: [&[f32]; X] = std::array::from_fn(|x| self.input(input + x));
+        let mut row = rows.start;
+        while row + W <= rows.end {
+            let tile = dot(std::array::from_fn::<_, W, _>(|w| weight(row + w)), inputs);
+            for (w, sums) in tile.iter().enumerate() {
+                sums.iter().enumerate().for_each(|(x, sum)| self.write(input + x, row + w, *sum));
+            }
+            row += W;
+        }
+        for row in row..rows.end {
+            let [sums] = dot([weight(row)], inputs);
+            sums.iter().enumerate().for_each(|(x, sum)| self.write(input + x, row, *sum));
+        }
+    }
+
+    /// Each weight row is widened once and used for all inputs.
+    fn decoded(&self, rows: Range<usize>) {
+        let mut weights = vec![0.0; self.matrix.columns];
+        for row in rows {
+            self.matrix.read_row(row, &mut weights);
+            for input in 0..self.count() {
+                let [[sum]] = dot([&weights], [self.input(input)]);
+                self.write(input, row, sum);
+            }
+        }
+    }
+
+    fn strips(&self, tiles: &Tiles, rows: Range<usize>) {
+        let Some(inputs) = self.inputs.as_ref().and_then(|inputs| inputs.downcast_ref::<Inputs>()) else {
+            unreachable!("quantised inputs are prepared for every packed matrix");
+        };
+        for strip in rows.start / ROWS..rows.end / ROWS {
+            tiles.strip(strip, self.matrix.columns, inputs, |input, sums| {
+                let at = input * self.matrix.rows + strip * ROWS;
+                // SAFETY: a unit owns its weight rows, and so every output of those rows, and writes sixteen at a time.
+                let place = unsafe { self.out.part(at..at + ROWS) };
+                place.copy_from_slice(sums);
+            });
+        }
+    }
+
+    fn blocks<B: GgmlType>(&self, weights: &[B], rows: Range<usize>)
+    where
+        B::VecDotType: 'static,
+    {
+        let per_row = self.matrix.columns / B::BLCK_SIZE;
+        let Some(inputs) = self.inputs.as_ref().and_then(|inputs| inputs.downcast_ref::<Vec<B::VecDotType>>()) else {
+            unreachable!("quantised inputs are prepared for every quantised matrix");
+        };
+        let input_blocks = self.matrix.columns / B::VecDotType::BLCK_SIZE;
+        for row in rows {
+            let weight = &weights[row * per_row..][..per_row];
+            for (input, blocks) in inputs.chunks_exact(input_blocks).enumerate() {
+                self.write(input, row, B::vec_dot(self.matrix.columns, weight, blocks));
+            }
+        }
+    }
+}
+
+/// Inputs in the types that quantised weights multiply with; an input that several matrices share is quantised once.
+#[derive(Default)]
+struct Quantised {
+    done: Vec<(Range<*const f32>, Kind, Arc<dyn Any + Send + Sync>)>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Blocks(GgmlDType),
+    Codes,
+}
+
+impl Quantised {
+    fn rows_for<B: GgmlType>(&mut self, _: &[B], input: &[f32], columns: usize) -> Arc<dyn Any + Send + Sync>
+    where
+        B::VecDotType: 'static,
+    {
+        self.once(input, Kind::Blocks(B::VecDotType::DTYPE), || {
+            let mut rows = vec![B::VecDotType::zeros(); input.len() / B::VecDotType::BLCK_SIZE];
+            let blocks = columns / B::VecDotType::BLCK_SIZE;
+            for (row, blocks) in input.chunks_exact(columns).zip(rows.chunks_exact_mut(blocks)) {
+                B::VecDotType::from_float(row, blocks);
+            }
+            Arc::new(rows)
+        })
+    }
+
+    fn codes_for(&mut self, pool: &Pool, input: &[f32]) -> Arc<dyn Any + Send + Sync> {
+        self.once(input, Kind::Codes, || Arc::new(Inputs::new(pool, input)))
+    }
+
+    fn once(
+        &mut self,
+        input: &[f32],
+        kind: Kind,
+        quantise: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
+    ) -> Arc<dyn Any + Send + Sync> {
+        let place = input.as_ptr_range();
+        if let Some((_, _, rows)) = self.done.iter().find(|(at, of, _)| *at == place && *of == kind) {
+            return Arc::clone(rows);
+        }
+        let rows = quantise();
+        self.done.push((place, kind, Arc::clone(&rows)));
+        rows
+    }
+}

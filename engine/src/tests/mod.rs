@@ -1,0 +1,11 @@
+//! The engine as a whole, on tiny checkpoints that the tests make themselves. Parts have their tests beside them.
+
+mod fixture;
+mod gguf;
+mod gguf_file;
+mod golden;
+mod reference;
+mod serving;
+
+pub(crate) use fixture::{Folder, tokenizer};
+pub(crate) use gguf_file::GgufFile;
