@@ -88,8 +88,10 @@ pub struct Caller {
 pub struct Request {
     /// The wire format of `raw`.
     pub dialect: Dialect,
-    /// The body as the client sent it; valid UTF-8.
+    /// The body as the client sent it, or as redaction left it; valid UTF-8.
     pub raw: Bytes,
+    /// Whether redaction changed `raw`.
+    pub edited: bool,
     /// The model asked for.
     pub model: String,
     /// Where the model's JSON string (quotes included) stands in `raw`.
@@ -167,6 +169,8 @@ pub struct Sampling {
 pub struct Observed {
     /// Runs of text in the order they stand.
     pub deltas: Vec<Delta>,
+    /// Where values stand that repeat the texts token by token; they must not outlive a text that is changed.
+    pub echoes: Vec<Range<usize>>,
     /// Choices that ended here, with the upstream's reason.
     pub finishes: Vec<(u32, String)>,
     /// Token counts.
@@ -338,6 +342,8 @@ pub struct Timings {
 /// What the model did, and how that is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
+    /// The choice that it is about.
+    pub choice: u32,
     /// `complied`, `partial`, `refused`, `blocked` or `failed`.
     pub outcome: &'static str,
     /// In which manners, most telling first.

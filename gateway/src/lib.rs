@@ -4,7 +4,11 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+pub mod cli;
 pub mod exchange;
+pub mod fault;
 
 pub mod config;
 pub mod observe;
@@ -20,12 +24,23 @@ pub mod upstream;
 
 pub mod store;
 
+pub mod identify;
+pub mod keyring;
+pub mod snapshot;
+
 pub mod admit;
 
+pub mod pipeline;
+
+pub mod admin;
 pub mod listen;
+
+pub mod assemble;
+
+pub mod command;
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    command::run(cli::Arguments::parse())
 }

@@ -1,1 +1,293 @@
-//! Routing: model, caller and constraints to an ordered list of candidates. It is pure: it sees no socket and no clock.
+//! Model, caller and constraints to a route: who may serve an exchange. Pure; it knows nothing of health or load.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, Model, Recording, Upstream, UpstreamKind};
+use crate::fault::Fault;
+
+/// Longest part of a model's name that an error repeats.
+const SHOWN: usize = 200;
+
+/// The names that clients use, and who serves them.
+#[derive(Debug, Default)]
+pub struct Table {
+    exact: HashMap<String, Entry>,
+    /// Names that end in `*`, longest first; without the `*`.
+    patterns: Vec<(String, Entry)>,
+    /// What is listed to clients.
+    listed: Vec<String>,
+}
+
+/// What a rule or a caller asks of a route.
+#[derive(Debug, Clone, Default)]
+pub struct Constraints {
+    /// Nothing may leave this process.
+    pub local_only: bool,
+    /// Tags that an upstream must carry.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Constraints {
+    fn is_empty(&self) -> bool {
+        !self.local_only && self.tags.is_empty()
+    }
+
+    fn permit(&self, place: &Place) -> bool {
+        (!self.local_only || place.local) && self.tags.iter().all(|tag| place.tags.contains(tag))
+    }
+}
+
+/// The candidates of one exchange.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// What is promised of the record.
+    pub recording: Recording,
+    /// Attempts in all, the first included.
+    pub attempts: u32,
+    /// Who may serve it; never empty.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One way to serve an exchange.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Name of the upstream.
+    pub upstream: Arc<str>,
+    /// The model's name there; `None` keeps the client's.
+    pub model: Option<Arc<str>>,
+    /// Lower is tried first.
+    pub priority: u32,
+    /// Share among candidates of equal priority; never 0.
+    pub weight: u32,
+}
+
+/// Why there is no route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No model has this name.
+    UnknownModel(String),
+    /// No candidate takes traffic.
+    NoCandidate,
+    /// There are candidates, but the constraints permit none.
+    Unpermitted,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownModel(_) => formatter.write_str("find a route: no model has that name"),
+            Self::NoCandidate => formatter.write_str("find a route: no candidate of the model takes traffic"),
+            Self::Unpermitted => formatter.write_str("find a route: the constraints permit no candidate"),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::UnknownModel(model) => {
+                let model: String = model.chars().take(SHOWN).collect();
+                let message = format!("The model `{model}` does not exist or you do not have access to it.");
+                Self::refused(404, "model_not_found", message)
+            }
+            Error::NoCandidate => {
+                Self::unavailable("no_upstream", "No upstream takes requests for this model.", Duration::from_secs(30))
+            }
+            Error::Unpermitted => Self::refused(
+                403,
+                "no_permitted_upstream",
+                "No upstream that your organisation's rules permit for this request serves this model.",
+            ),
+        }
+    }
+}
+
+impl Table {
+    /// A table of the configured models.
+    #[must_use]
+    pub fn new(models: &[Model], upstreams: &[Upstream]) -> Self {
+        let places: HashMap<&str, Arc<Place>> =
+            upstreams.iter().map(|upstream| (upstream.name.as_str(), Arc::new(Place::of(upstream)))).collect();
+        let mut table = Self::default();
+        for model in models {
+            let entry = Entry::of(model, &places);
+            match model.name.strip_suffix('*') {
+                Some(prefix) => table.patterns.push((prefix.to_owned(), entry)),
+                None => {
+                    table.exact.insert(model.name.clone(), entry);
+                }
+            }
+        }
+        table.patterns.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        table.listed = table.listed_names(models);
+        table
+    }
+
+    /// Finds who may serve a model.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn route(&self, model: &str, constraints: &Constraints) -> Result<Route, Error> {
+        let entry = self.entry(model).ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
+        if constraints.is_empty() {
+            return if entry.route.candidates.is_empty() { Err(Error::NoCandidate) } else { Ok(entry.route.clone()) };
+        }
+        let pairs = entry.route.candidates.iter().zip(&entry.places);
+        let permitted = pairs.filter(|(_, place)| constraints.permit(place)).map(|(candidate, _)| candidate.clone());
+        let candidates: Vec<Candidate> = permitted.collect();
+        match (candidates.is_empty(), entry.route.candidates.is_empty()) {
+            (false, _) => Ok(Route { candidates, ..entry.route }),
+            (true, false) => Err(Error::Unpermitted),
+            (true, true) => Err(Error::NoCandidate),
+        }
+    }
+
+    /// Names for `GET /v1/models`: the exact ones, and under patterns the candidates' own where clients can use them.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().map(String::as_str)
+    }
+
+    fn entry(&self, model: &str) -> Option<&Entry> {
+        let by_pattern = || self.patterns.iter().find(|(prefix, _)| model.starts_with(prefix.as_str()));
+        self.exact.get(model).or_else(|| by_pattern().map(|(_, entry)| entry))
+    }
+
+    fn listed_names(&self, models: &[Model]) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let names = models.iter().flat_map(|model| {
+            let exact = (!model.name.ends_with('*')).then_some(model.name.as_str());
+            let fixed =
+                model.candidates.iter().filter(move |_| exact.is_none()).filter_map(|item| item.model.as_deref());
+            exact.into_iter().chain(fixed)
+        });
+        names.filter(|name| self.entry(name).is_some() && seen.insert(*name)).map(str::to_owned).collect()
+    }
+}
+
+/// One name's candidates, and beside each where it is.
+#[derive(Debug)]
+struct Entry {
+    route: Route,
+    places: Vec<Arc<Place>>,
+}
+
+impl Entry {
+    fn of(model: &Model, places: &HashMap<&str, Arc<Place>>) -> Self {
+        let taking = model.candidates.iter().filter(|candidate| candidate.weight > 0);
+        let pairs = taking.filter_map(|item| Some((candidate(item), places.get(item.upstream.as_str())?.clone())));
+        let (candidates, places) = pairs.unzip();
+        Self { route: Route { recording: model.recording, attempts: model.attempts, candidates }, places }
+    }
+}
+
+fn candidate(item: &config::Candidate) -> Candidate {
+    Candidate {
+        upstream: Arc::from(item.upstream.as_str()),
+        model: item.model.as_deref().map(Arc::from),
+        priority: item.priority,
+        weight: item.weight,
+    }
+}
+
+/// What constraints look at.
+#[derive(Debug)]
+struct Place {
+    local: bool,
+    tags: Vec<(String, String)>,
+}
+
+impl Place {
+    fn of(upstream: &Upstream) -> Self {
+        Self { local: matches!(upstream.kind, UpstreamKind::Local(_)), tags: upstream.tags.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, read};
+
+    const FILE: &str = "
+upstreams:
+  - {name: eu, base_url: 'http://127.0.0.1:1/v1', tags: {jurisdiction: eu}}
+  - {name: us, base_url: 'http://127.0.0.1:2/v1', tags: {jurisdiction: us}}
+  - {name: cn, base_url: 'http://127.0.0.1:3/v1'}
+  - {name: here, local: {path: '.'}}
+models:
+  - name: r1
+    recording: best_effort
+    attempts: 5
+    candidates: [{upstream: us, model: deepseek-reasoner, priority: 1}, {upstream: eu, weight: 3}, {upstream: cn, weight: 0}]
+  - {name: 'gpt-*', candidates: [{upstream: us}]}
+  - {name: 'gpt-4*', candidates: [{upstream: eu, model: gpt-4-turbo}, {upstream: us, model: other}]}
+  - {name: gpt-4o, candidates: [{upstream: cn}]}
+  - {name: mixed, candidates: [{upstream: eu}, {upstream: here}]}
+  - {name: parked, candidates: [{upstream: cn, weight: 0}]}
+";
+
+    fn table() -> Table {
+        let loaded = read("x", FILE, None, &Environment::default()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        Table::new(&loaded.config.models, &loaded.config.upstreams)
+    }
+
+    fn check(model: &str, constraints: &Constraints, expected: Result<&[&str], Error>) {
+        let found = table().route(model, constraints);
+        let names =
+            found.map(|route| route.candidates.iter().map(|one| one.upstream.to_string()).collect::<Vec<String>>());
+        let expected = expected.map(|names| names.iter().map(ToString::to_string).collect());
+        assert_eq!(names, expected, "{model}");
+    }
+
+    fn tagged(value: &str) -> Constraints {
+        Constraints { tags: vec![("jurisdiction".to_owned(), value.to_owned())], ..Constraints::default() }
+    }
+
+    #[test]
+    fn exact_names_come_before_the_longest_pattern() {
+        let free = Constraints::default();
+        check("gpt-4o", &free, Ok(&["cn"]));
+        check("gpt-4o-mini", &free, Ok(&["eu", "us"]));
+        check("gpt-5", &free, Ok(&["us"]));
+        check("gpt-", &free, Ok(&["us"]));
+        check("claude", &free, Err(Error::UnknownModel("claude".to_owned())));
+        check("r1*", &free, Err(Error::UnknownModel("r1*".to_owned())));
+    }
+
+    #[test]
+    fn weight_zero_takes_no_traffic() {
+        check("r1", &Constraints::default(), Ok(&["us", "eu"]));
+        check("parked", &Constraints::default(), Err(Error::NoCandidate));
+        check("parked", &tagged("eu"), Err(Error::NoCandidate));
+    }
+
+    #[test]
+    fn constraints_leave_only_what_they_permit() {
+        check("r1", &tagged("eu"), Ok(&["eu"]));
+        check("r1", &tagged("br"), Err(Error::Unpermitted));
+        check("mixed", &Constraints { local_only: true, ..Constraints::default() }, Ok(&["here"]));
+        check("r1", &Constraints { local_only: true, ..Constraints::default() }, Err(Error::Unpermitted));
+        let route = table().route("r1", &tagged("us")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((route.attempts, route.recording), (5, Recording::BestEffort));
+        assert_eq!(route.candidates.first().and_then(|one| one.model.as_deref()), Some("deepseek-reasoner"));
+    }
+
+    #[test]
+    fn the_listed_names_can_all_be_used() {
+        let table = table();
+        let names: Vec<&str> = table.models().collect();
+        assert_eq!(names, ["r1", "gpt-4-turbo", "gpt-4o", "mixed", "parked"]);
+    }
+
+    #[test]
+    fn an_unknown_model_is_told_in_the_vendors_words() {
+        let fault = Fault::from(Error::UnknownModel("x".repeat(10_000)));
+        assert_eq!((fault.status, fault.code), (404, "model_not_found"));
+        assert!(fault.message.len() < 300);
+        assert_eq!(Fault::from(Error::Unpermitted).status, 403);
+        assert_eq!(Fault::from(Error::NoCandidate).status, 503);
+    }
+}

@@ -19,9 +19,8 @@ pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Limits,
-    Listen, LocalModel, LogFormat, Model, Observe, Policies, Recording, Remote, Spool, Timeouts,
-    Tls, Transport, Upstream, UpstreamKind,
+    CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Limits, Listen, LocalModel,
+    LogFormat, Model, Observe, Policies, Recording, Remote, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

@@ -40,7 +40,7 @@ impl fmt::Display for Mistake {
 }
 
 /// What all readers of one configuration share.
-pub struct Shared<'a> {
+pub(super) struct Shared<'a> {
     pub file: &'a str,
     pub environment: &'a Environment,
     pub mistakes: Vec<Mistake>,
@@ -49,18 +49,13 @@ pub struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    pub fn mistake(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
-        self.mistakes.push(Mistake {
-            file: self.file.to_owned(),
-            place,
-            message: message.into(),
-            hint,
-        });
+    pub(super) fn mistake(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
+        self.mistakes.push(Mistake { file: self.file.to_owned(), place, message: message.into(), hint });
     }
 }
 
 /// One mapping being read. Keys that nobody asked for are mistakes when it is finished.
-pub struct Table {
+pub(super) struct Table {
     path: String,
     place: Place,
     entries: Vec<(String, Node)>,
@@ -72,7 +67,7 @@ pub struct Table {
 
 impl Table {
     /// The mapping at the root of a file.
-    pub fn root(node: Node, shared: &mut Shared<'_>) -> Self {
+    pub(super) fn root(node: Node, shared: &mut Shared<'_>) -> Self {
         Self::of(String::new(), node, true, shared)
     }
 
@@ -86,106 +81,69 @@ impl Table {
                 Vec::new()
             }
         };
-        Self {
-            path,
-            place: node.place,
-            entries,
-            asked: Vec::new(),
-            overridable,
-            resolved: Map::new(),
-        }
+        Self { path, place: node.place, entries, asked: Vec::new(), overridable, resolved: Map::new() }
     }
 
     /// Where the mapping stands.
-    pub fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         self.place
     }
 
     /// Where a key's value stands, or the mapping where there is none.
-    pub fn place_of(&self, key: &str) -> Place {
-        self.entries
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or(self.place, |(_, node)| node.place)
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        self.entries.iter().find(|(name, _)| name == key).map_or(self.place, |(_, node)| node.place)
     }
 
     /// Whether the file has a key.
-    pub fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, _)| name == key)
     }
 
     /// The full name of a key, as it is shown to people.
-    pub fn name_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+    pub(super) fn name_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     fn node(&mut self, key: &'static str) -> Option<Node> {
         self.asked.push(key);
-        let node = self
-            .entries
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, node)| node.clone())?;
+        let node = self.entries.iter().find(|(name, _)| name == key).map(|(_, node)| node.clone())?;
         (!matches!(node.value, Value::Null)).then_some(node)
     }
 
     /// Reads a mapping under a key; an absent one is empty.
-    pub fn table(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Self {
+    pub(super) fn table(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Self {
         let place = self.place_of(key);
-        let node = self.node(key).unwrap_or(Node {
-            place,
-            value: Value::Null,
-        });
+        let node = self.node(key).unwrap_or(Node { place, value: Value::Null });
         Self::of(self.name_of(key), node, self.overridable, shared)
     }
 
     /// Reads a list of mappings under a key.
-    pub fn tables(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Self> {
+    pub(super) fn tables(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Self> {
         let path = self.name_of(key);
         let items = self.list(key, shared);
         let numbered = items.into_iter().enumerate();
-        numbered
-            .map(|(index, node)| Self::of(format!("{path}[{index}]"), node, false, shared))
-            .collect()
+        numbered.map(|(index, node)| Self::of(format!("{path}[{index}]"), node, false, shared)).collect()
     }
 
     /// Reads a mapping of free names to text.
-    pub fn texts_by_name(
-        &mut self,
-        key: &'static str,
-        shared: &mut Shared<'_>,
-    ) -> Vec<(String, String)> {
+    pub(super) fn texts_by_name(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<(String, String)> {
         let inner = self.table(key, shared);
         let mut pairs = Vec::new();
         for (name, node) in &inner.entries {
             match scalar(&node.value) {
                 Some(text) => pairs.push((name.clone(), text)),
-                None => shared.mistake(
-                    node.place,
-                    format!("{} must be text", inner.name_of(name)),
-                    None,
-                ),
+                None => shared.mistake(node.place, format!("{} must be text", inner.name_of(name)), None),
             }
         }
         pairs
     }
 
     /// Reads a list of texts under a key.
-    pub fn texts(
-        &mut self,
-        key: &'static str,
-        default: &[&str],
-        shared: &mut Shared<'_>,
-    ) -> Vec<String> {
+    pub(super) fn texts(&mut self, key: &'static str, default: &[&str], shared: &mut Shared<'_>) -> Vec<String> {
         if !self.has(key) {
             self.asked.push(key);
             let texts: Vec<String> = default.iter().map(|text| (*text).to_owned()).collect();
-            self.resolved
-                .insert(key.to_owned(), Json::from(texts.clone()));
+            self.resolved.insert(key.to_owned(), Json::from(texts.clone()));
             return texts;
         }
         let path = self.name_of(key);
@@ -193,36 +151,20 @@ impl Table {
         for node in self.list(key, shared) {
             match scalar(&node.value) {
                 Some(text) => texts.push(text),
-                None => shared.mistake(
-                    node.place,
-                    format!("{path} must hold text, not {}", node.value.kind()),
-                    None,
-                ),
+                None => shared.mistake(node.place, format!("{path} must hold text, not {}", node.value.kind()), None),
             }
         }
-        self.resolved
-            .insert(key.to_owned(), Json::from(texts.clone()));
+        self.resolved.insert(key.to_owned(), Json::from(texts.clone()));
         texts
     }
 
     fn list(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Node> {
         match self.node(key) {
             None => Vec::new(),
-            Some(Node {
-                value: Value::List(items),
-                ..
-            }) => items,
+            Some(Node { value: Value::List(items), .. }) => items,
             Some(node) => {
-                let message = format!(
-                    "{} must be a list, not {}",
-                    self.name_of(key),
-                    node.value.kind()
-                );
-                shared.mistake(
-                    node.place,
-                    message,
-                    Some(format!("write `{key}: [...]` or `- ` lines")),
-                );
+                let message = format!("{} must be a list, not {}", self.name_of(key), node.value.kind());
+                shared.mistake(node.place, message, Some(format!("write `{key}: [...]` or `- ` lines")));
                 Vec::new()
             }
         }
@@ -241,18 +183,14 @@ impl Table {
         let node = node?;
         let text = scalar(&node.value);
         if text.is_none() {
-            let message = format!(
-                "{} must be one value, not {}",
-                self.name_of(key),
-                node.value.kind()
-            );
+            let message = format!("{} must be one value, not {}", self.name_of(key), node.value.kind());
             shared.mistake(node.place, message, None);
         }
         Some((text?, node.place))
     }
 
     /// Reads a scalar with a parser; what it cannot read is a mistake and gives `None`, like absence.
-    pub fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
         expected: &str,
@@ -271,44 +209,19 @@ impl Table {
     }
 
     /// Reads a duration.
-    pub fn duration(
-        &mut self,
-        key: &'static str,
-        default: Duration,
-        shared: &mut Shared<'_>,
-    ) -> Duration {
-        let value = self.parsed(
-            key,
-            "a duration such as `10s`, `250ms` or `5m`",
-            units::read_duration,
-            shared,
-        );
-        self.keep(key, value, default, |value| {
-            Json::from(units::write_duration(*value))
-        })
+    pub(super) fn duration(&mut self, key: &'static str, default: Duration, shared: &mut Shared<'_>) -> Duration {
+        let value = self.parsed(key, "a duration such as `10s`, `250ms` or `5m`", units::read_duration, shared);
+        self.keep(key, value, default, |value| Json::from(units::write_duration(*value)))
     }
 
     /// Reads a size in bytes.
-    pub fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
-        let value = self.parsed(
-            key,
-            "a size such as `64KiB` or `16MiB`",
-            units::read_size,
-            shared,
-        );
-        self.keep(key, value, default, |value| {
-            Json::from(units::write_size(*value))
-        })
+    pub(super) fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
+        let value = self.parsed(key, "a size such as `64KiB` or `16MiB`", units::read_size, shared);
+        self.keep(key, value, default, |value| Json::from(units::write_size(*value)))
     }
 
     /// Reads a whole number of at least `least`.
-    pub fn count(
-        &mut self,
-        key: &'static str,
-        default: u64,
-        least: u64,
-        shared: &mut Shared<'_>,
-    ) -> u64 {
+    pub(super) fn count(&mut self, key: &'static str, default: u64, least: u64, shared: &mut Shared<'_>) -> u64 {
         let expected = format!("a whole number of at least {least}");
         let parse = |text: &str| text.parse().ok().filter(|value| *value >= least);
         let value = self.parsed(key, &expected, parse, shared);
@@ -316,33 +229,23 @@ impl Table {
     }
 
     /// Reads a whole number that may be absent.
-    pub fn optional_count(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<usize> {
-        self.parsed(
-            key,
-            "a whole number of at least 1",
-            |text| text.parse().ok().filter(|n| *n >= 1),
-            shared,
-        )
+    pub(super) fn optional_count(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<usize> {
+        self.parsed(key, "a whole number of at least 1", |text| text.parse().ok().filter(|n| *n >= 1), shared)
     }
 
     /// Reads `true` or `false`.
-    pub fn flag(&mut self, key: &'static str, default: bool, shared: &mut Shared<'_>) -> bool {
+    pub(super) fn flag(&mut self, key: &'static str, default: bool, shared: &mut Shared<'_>) -> bool {
         let value = self.parsed(key, "`true` or `false`", |text| text.parse().ok(), shared);
         self.keep(key, value, default, |value| Json::from(*value))
     }
 
     /// Reads text.
-    pub fn text(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
-        self.parsed(
-            key,
-            "text",
-            |text| (!text.is_empty()).then(|| text.to_owned()),
-            shared,
-        )
+    pub(super) fn text(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
+        self.parsed(key, "text", |text| (!text.is_empty()).then(|| text.to_owned()), shared)
     }
 
     /// Reads text that must be there.
-    pub fn required(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
+    pub(super) fn required(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
         let missing = !self.has(key);
         if missing {
             let message = format!("{} lacks `{key}`", named(&self.path));
@@ -352,12 +255,12 @@ impl Table {
     }
 
     /// Reads a path.
-    pub fn path(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<PathBuf> {
         self.text(key, shared).map(PathBuf::from)
     }
 
     /// Reads one of some words.
-    pub fn choice<T: Copy>(
+    pub(super) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
         words: &[(&'static str, T)],
@@ -365,12 +268,7 @@ impl Table {
         shared: &mut Shared<'_>,
     ) -> Option<T> {
         let all: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let find = |text: &str| {
-            words
-                .iter()
-                .find(|(word, _)| *word == text)
-                .map(|(_, value)| *value)
-        };
+        let find = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         let value = self.parsed(key, &format!("one of {}", all.join(", ")), find, shared);
         if value.is_none() {
             self.resolved.insert(key.to_owned(), Json::from(default));
@@ -379,7 +277,7 @@ impl Table {
     }
 
     /// Reads a secret given in place (`key`), by variable (`key_env`) or by file (`key_file`).
-    pub fn secret(&mut self, keys: [&'static str; 3], shared: &mut Shared<'_>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, keys: [&'static str; 3], shared: &mut Shared<'_>) -> Option<Secret> {
         let [in_place, by_variable, by_file] = keys;
         let given = keys.iter().filter(|key| self.has(key)).count();
         if given > 1 {
@@ -387,9 +285,7 @@ impl Table {
             shared.mistake(
                 self.place,
                 message,
-                Some(format!(
-                    "keep one of `{in_place}`, `{by_variable}`, `{by_file}`"
-                )),
+                Some(format!("keep one of `{in_place}`, `{by_variable}`, `{by_file}`")),
             );
         }
         let direct = self.scalar(in_place, shared).map(|(text, _)| text);
@@ -401,22 +297,14 @@ impl Table {
                 Some(text) => text.to_owned(),
                 None => {
                     let message = format!("environment variable `{name}` is not set");
-                    shared.mistake(
-                        place,
-                        message,
-                        Some(format!("named by {}", self.name_of(by_variable))),
-                    );
+                    shared.mistake(place, message, Some(format!("named by {}", self.name_of(by_variable))));
                     return None;
                 }
             },
             (None, None, Some((path, place))) => match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) => {
-                    shared.mistake(
-                        place,
-                        format!("secret file `{path}` cannot be read: {}", error.kind()),
-                        None,
-                    );
+                    shared.mistake(place, format!("secret file `{path}` cannot be read: {}", error.kind()), None);
                     return None;
                 }
             },
@@ -426,36 +314,26 @@ impl Table {
         Some(Secret::new(text.trim()))
     }
 
-    fn keep<T>(
-        &mut self,
-        key: &'static str,
-        value: Option<T>,
-        default: T,
-        show: impl Fn(&T) -> Json,
-    ) -> T {
+    fn keep<T>(&mut self, key: &'static str, value: Option<T>, default: T, show: impl Fn(&T) -> Json) -> T {
         let value = value.unwrap_or(default);
         self.resolved.insert(key.to_owned(), show(&value));
         value
     }
 
     /// Notes what a key came to, for `candor check`.
-    pub fn note(&mut self, key: &str, value: impl Into<Json>) {
+    pub(super) fn note(&mut self, key: &str, value: impl Into<Json>) {
         self.resolved.insert(key.to_owned(), value.into());
     }
 
     /// Ends the reading: unknown keys are mistakes; gives what all keys came to.
-    pub fn finish(self, shared: &mut Shared<'_>) -> Json {
+    pub(super) fn finish(self, shared: &mut Shared<'_>) -> Json {
         for (key, node) in &self.entries {
             if !self.asked.contains(&key.as_str()) {
                 let hint = nearest(key, &self.asked).map_or_else(
                     || format!("known here: {}", self.asked.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                shared.mistake(
-                    node.place,
-                    format!("unknown key `{}`", self.name_of(key)),
-                    Some(hint),
-                );
+                shared.mistake(node.place, format!("unknown key `{}`", self.name_of(key)), Some(hint));
             }
         }
         Json::Object(self.resolved)
@@ -463,25 +341,18 @@ impl Table {
 }
 
 /// The environment variable that overrides a key: `listen.address` is `CANDOR_LISTEN_ADDRESS`.
-pub fn variable_of(name: &str) -> String {
+pub(super) fn variable_of(name: &str) -> String {
     format!("CANDOR_{}", name.replace('.', "_").to_uppercase())
 }
 
 /// The known word that is closest to a mistyped one, if any is close.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let best = known
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .min()?;
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let best = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (best.0 <= 2.max(word.len() / 3)).then_some(best.1)
 }
 
 fn named(path: &str) -> String {
-    if path.is_empty() {
-        "the configuration".to_owned()
-    } else {
-        format!("`{path}`")
-    }
+    if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") }
 }
 
 fn scalar(value: &Value) -> Option<String> {

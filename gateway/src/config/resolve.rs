@@ -43,47 +43,24 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 ///
 /// # Errors
 /// As [`load`].
-pub fn read(
-    name: &str,
-    text: &str,
-    base: Option<&Path>,
-    environment: &Environment,
-) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared = Shared {
-        file: name,
-        environment,
-        mistakes: Vec::new(),
-        known_variables: BTreeSet::new(),
-    };
+pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
+    let mut shared = Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new() };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
-            let place = error.location().map(|at| tree::Place {
-                line: at.line(),
-                column: at.column(),
-            });
-            shared.mistake(
-                place.unwrap_or_default(),
-                format!("not valid YAML: {}", error.without_snippet()),
-                None,
-            );
+            let place = error.location().map(|at| tree::Place { line: at.line(), column: at.column() });
+            shared.mistake(place.unwrap_or_default(), format!("not valid YAML: {}", error.without_snippet()), None);
             return Err(shared.mistakes);
         }
     };
-    let (config, resolved) = resolve(root, base.unwrap_or(Path::new("")), &mut shared);
+    let (config, resolved) = resolve(root, base.unwrap_or_else(|| Path::new("")), &mut shared);
     unknown_variables(&mut shared);
-    if shared.mistakes.is_empty() {
-        Ok(Loaded { config, resolved })
-    } else {
-        Err(shared.mistakes)
-    }
+    if shared.mistakes.is_empty() { Ok(Loaded { config, resolved }) } else { Err(shared.mistakes) }
 }
 
 fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, Json) {
     let mut root = Table::root(root, shared);
-    let data = root
-        .path("data", shared)
-        .map_or_else(|| PathBuf::from("candor-data"), |path| base.join(path));
+    let data = root.path("data", shared).map_or_else(|| PathBuf::from("candor-data"), |path| base.join(path));
     root.note("data", data.display().to_string());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = root.count("workers", cores as u64, 1, shared).min(1024) as usize;
@@ -118,12 +95,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
 
 fn admin(root: &mut Table, shared: &mut Shared<'_>) -> Option<SocketAddr> {
     let mut table = root.table("admin", shared);
-    let address = table.parsed(
-        "address",
-        "an address such as `127.0.0.1:9464`",
-        |text| text.parse().ok(),
-        shared,
-    );
+    let address = table.parsed("address", "an address such as `127.0.0.1:9464`", |text| text.parse().ok(), shared);
     close(root, "admin", table, shared);
     address
 }
@@ -140,9 +112,7 @@ fn limits(root: &mut Table, shared: &mut Shared<'_>) -> Limits {
         body_bytes: t.size("body_bytes", 16 << 20, shared) as usize,
         body_time: t.duration("body_time", seconds(30), shared),
         idle: t.duration("idle", seconds(75), shared),
-        h2_streams: t
-            .count("h2_streams", 128, 1, shared)
-            .min(u64::from(u32::MAX)) as u32,
+        h2_streams: t.count("h2_streams", 128, 1, shared).min(u64::from(u32::MAX)) as u32,
         h2_resets: t.count("h2_resets", 20, 1, shared) as usize,
         exchanges: t.count("exchanges", 1024, 1, shared) as usize,
         reply_bytes: t.size("reply_bytes", 8 << 20, shared) as usize,
@@ -163,21 +133,13 @@ fn database(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Database 
     let mut managed = table.table("managed", shared);
     let binaries = managed.path("binaries", shared).map(|path| base.join(path));
     if url.is_some() && table.has("managed") {
-        shared.mistake(
-            table.place(),
-            "database has both `url` and `managed`",
-            Some("keep one".to_owned()),
-        );
+        shared.mistake(table.place(), "database has both `url` and `managed`", Some("keep one".to_owned()));
     }
     if let Some(url) = &url
         && !(url.reveal().starts_with("postgres://") || url.reveal().starts_with("postgresql://"))
     {
         let hint = Some("`postgres://user:password@host/database`".to_owned());
-        shared.mistake(
-            table.place_of("url"),
-            "database.url must be a Postgres URL",
-            hint,
-        );
+        shared.mistake(table.place_of("url"), "database.url must be a Postgres URL", hint);
     }
     if url.is_none() {
         close(&mut table, "managed", managed, shared);
@@ -196,11 +158,7 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
     };
     if spool.total_bytes < spool.segment_bytes.saturating_mul(2) {
         let place = table.place_of("total_bytes");
-        shared.mistake(
-            place,
-            "spool.total_bytes must be at least twice spool.segment_bytes",
-            None,
-        );
+        shared.mistake(place, "spool.total_bytes must be at least twice spool.segment_bytes", None);
     }
     close(root, "spool", table, shared);
     spool
@@ -220,26 +178,14 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
         if let Some(key) = &key
             && key.reveal().len() < 16
         {
-            shared.mistake(
-                entry.place(),
-                "a caller's key must have at least 16 characters",
-                None,
-            );
+            shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
         }
         match (caller, key) {
-            (Some(caller), Some(key)) => keys.push(super::CallerKey {
-                caller,
-                team,
-                role,
-                key,
-            }),
+            (Some(caller), Some(key)) => keys.push(super::CallerKey { caller, team, role, key }),
             (Some(_), None) => shared.mistake(
                 entry.place(),
                 "a caller lacks a key",
-                Some(
-                    "give `key`, `key_env` or `key_file`, or make one with `candor keys create`"
-                        .to_owned(),
-                ),
+                Some("give `key`, `key_env` or `key_file`, or make one with `candor keys create`".to_owned()),
             ),
             (None, _) => {}
         }
@@ -247,11 +193,7 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
     }
     table.note("keys", shown);
     close(root, "callers", table, shared);
-    Callers {
-        anonymous,
-        keys,
-        refresh,
-    }
+    Callers { anonymous, keys, refresh }
 }
 
 fn policies(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Policies {
@@ -260,22 +202,12 @@ fn policies(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Policies 
     let shipped = table.texts("shipped", &known, shared);
     for name in &shipped {
         if !known.contains(&name.as_str()) {
-            let hint = nearest(name, &known).map_or_else(
-                || format!("shipped: {}", known.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            shared.mistake(
-                table.place_of("shipped"),
-                format!("no shipped pack is named `{name}`"),
-                Some(hint),
-            );
+            let hint = nearest(name, &known)
+                .map_or_else(|| format!("shipped: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            shared.mistake(table.place_of("shipped"), format!("no shipped pack is named `{name}`"), Some(hint));
         }
     }
-    let files = table
-        .texts("files", &[], shared)
-        .into_iter()
-        .map(|file| base.join(file))
-        .collect();
+    let files = table.texts("files", &[], shared).into_iter().map(|file| base.join(file)).collect();
     close(root, "policies", table, shared);
     Policies { shipped, files }
 }
@@ -283,42 +215,23 @@ fn policies(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Policies 
 fn observe(root: &mut Table, shared: &mut Shared<'_>) -> Observe {
     let mut table = root.table("observe", shared);
     let mut log = table.table("log", shared);
-    let log_filter = log
-        .text("filter", shared)
-        .unwrap_or_else(|| "info".to_owned());
+    let log_filter = log.text("filter", shared).unwrap_or_else(|| "info".to_owned());
     log.note("filter", log_filter.clone());
     let words = [("human", LogFormat::Human), ("json", LogFormat::Json)];
-    let log_format = log
-        .choice("format", &words, "human", shared)
-        .unwrap_or(LogFormat::Human);
+    let log_format = log.choice("format", &words, "human", shared).unwrap_or(LogFormat::Human);
     close(&mut table, "log", log, shared);
     let mut otlp = table.table("otlp", shared);
-    let is_url = |text: &str| {
-        (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned())
-    };
-    let endpoint = otlp.parsed(
-        "endpoint",
-        "a URL such as `http://127.0.0.1:4318`",
-        is_url,
-        shared,
-    );
+    let is_url = |text: &str| (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned());
+    let endpoint = otlp.parsed("endpoint", "a URL such as `http://127.0.0.1:4318`", is_url, shared);
     let headers = otlp.texts_by_name("headers", shared);
     close(&mut table, "otlp", otlp, shared);
     close(root, "observe", table, shared);
-    let otlp_headers = headers
-        .into_iter()
-        .map(|(name, value)| (name, Secret::new(value)))
-        .collect();
-    Observe {
-        log_filter,
-        log_format,
-        otlp: endpoint,
-        otlp_headers,
-    }
+    let otlp_headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    Observe { log_filter, log_format, otlp: endpoint, otlp_headers }
 }
 
 /// Finishes a table under a key of another.
-pub fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Shared<'_>) {
+pub(super) fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Shared<'_>) {
     let shown = inner.finish(shared);
     outer.note(key, shown);
 }
@@ -326,16 +239,8 @@ pub fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Shared<'_>
 /// A variable that begins like ours and means nothing is a typing error worth telling.
 fn unknown_variables(shared: &mut Shared<'_>) {
     let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY"];
-    let known: Vec<&str> = shared
-        .known_variables
-        .iter()
-        .map(String::as_str)
-        .chain(elsewhere)
-        .collect();
-    let unknown = shared
-        .environment
-        .own_names()
-        .filter(|name| !known.contains(name));
+    let known: Vec<&str> = shared.known_variables.iter().map(String::as_str).chain(elsewhere).collect();
+    let unknown = shared.environment.own_names().filter(|name| !known.contains(name));
     let mistakes: Vec<Mistake> = unknown
         .map(|name| Mistake {
             file: "environment".to_owned(),
@@ -348,10 +253,5 @@ fn unknown_variables(shared: &mut Shared<'_>) {
 }
 
 fn unreadable(file: String, error: &std::io::Error) -> Mistake {
-    Mistake {
-        file,
-        place: tree::Place::default(),
-        message: format!("cannot be read: {}", error.kind()),
-        hint: None,
-    }
+    Mistake { file, place: tree::Place::default(), message: format!("cannot be read: {}", error.kind()), hint: None }
 }

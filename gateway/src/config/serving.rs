@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
-use super::settings::{
-    Candidate, LocalModel, Model, Recording, Remote, Timeouts, Upstream, UpstreamKind,
-};
+use super::settings::{Candidate, LocalModel, Model, Recording, Remote, Timeouts, Upstream, UpstreamKind};
 
 /// Reads `upstreams`.
-pub fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
+pub(super) fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = Vec::new();
     let mut shown = Vec::new();
     for mut entry in root.tables("upstreams", shared) {
@@ -33,60 +31,30 @@ fn upstream(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<U
     let tags = entry.texts_by_name("tags", shared);
     let local = entry.has("local");
     if local && entry.has("base_url") {
-        shared.mistake(
-            entry.place(),
-            "an upstream is either `local` or has a `base_url`",
-            None,
-        );
+        shared.mistake(entry.place(), "an upstream is either `local` or has a `base_url`", None);
     }
-    let kind = if local {
-        local_model(entry, base, shared)
-    } else {
-        remote(entry, base, shared)
-    };
-    Some(Upstream {
-        name: name?,
-        kind: kind?,
-        tags,
-    })
+    let kind = if local { local_model(entry, base, shared) } else { remote(entry, base, shared) };
+    Some(Upstream { name: name?, kind: kind?, tags })
 }
 
 fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
     let known = crate::upstream::catalogue::names();
-    let provider = entry
-        .text("provider", shared)
-        .unwrap_or_else(|| "openai-compatible".to_owned());
+    let provider = entry.text("provider", shared).unwrap_or_else(|| "openai-compatible".to_owned());
     if !known.contains(&provider.as_str()) {
-        let hint = nearest(&provider, &known).map_or_else(
-            || format!("known: {}", known.join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
-        shared.mistake(
-            entry.place_of("provider"),
-            format!("no provider is named `{provider}`"),
-            Some(hint),
-        );
+        let hint = nearest(&provider, &known)
+            .map_or_else(|| format!("known: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        shared.mistake(entry.place_of("provider"), format!("no provider is named `{provider}`"), Some(hint));
     }
     entry.note("provider", provider.clone());
     let is_url = |text: &str| {
         let uri: http::Uri = text.parse().ok()?;
         let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-        (scheme && uri.host().is_some() && uri.query().is_none())
-            .then(|| text.trim_end_matches('/').to_owned())
+        (scheme && uri.host().is_some() && uri.query().is_none()).then(|| text.trim_end_matches('/').to_owned())
     };
-    let base_url = entry.parsed(
-        "base_url",
-        "a URL such as `https://api.deepseek.com/v1`",
-        is_url,
-        shared,
-    );
+    let base_url = entry.parsed("base_url", "a URL such as `https://api.deepseek.com/v1`", is_url, shared);
     let default_url = crate::upstream::catalogue::base_url(&provider);
     if base_url.is_none() && default_url.is_none() && !entry.has("base_url") {
-        shared.mistake(
-            entry.place(),
-            format!("provider `{provider}` needs a `base_url`"),
-            None,
-        );
+        shared.mistake(entry.place(), format!("provider `{provider}` needs a `base_url`"), None);
     }
     let base_url = base_url.or_else(|| default_url.map(str::to_owned));
     entry.note("base_url", base_url.clone());
@@ -116,14 +84,7 @@ fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Optio
     let threads = table.optional_count("threads", shared);
     close(entry, "local", table, shared);
     let timeouts = timeouts(entry, shared);
-    Some(UpstreamKind::Local(LocalModel {
-        path: path?,
-        context,
-        sequences,
-        queue,
-        threads,
-        timeouts,
-    }))
+    Some(UpstreamKind::Local(LocalModel { path: path?, context, sequences, queue, threads, timeouts }))
 }
 
 fn timeouts(entry: &mut Table, shared: &mut Shared<'_>) -> Timeouts {
@@ -141,7 +102,7 @@ fn timeouts(entry: &mut Table, shared: &mut Shared<'_>) -> Timeouts {
 }
 
 /// Reads `models`; without any, `*` goes to every upstream in the order of the file.
-pub fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Vec<Model> {
+pub(super) fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Vec<Model> {
     if !root.has("models") {
         let _ = root.tables("models", shared);
         return all_to_all(upstreams);
@@ -153,11 +114,7 @@ pub fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>)
         let model = model(&mut entry, upstreams, shared);
         if let Some(model) = model {
             if !names.insert(model.name.clone()) {
-                shared.mistake(
-                    entry.place_of("name"),
-                    format!("model `{}` is defined twice", model.name),
-                    None,
-                );
+                shared.mistake(entry.place_of("name"), format!("model `{}` is defined twice", model.name), None);
             }
             models.push(model);
         }
@@ -170,22 +127,12 @@ pub fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>)
 fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
     let candidates = upstreams.iter().zip(0..);
     let candidates: Vec<Candidate> = candidates
-        .map(|(upstream, priority)| Candidate {
-            upstream: upstream.name.clone(),
-            model: None,
-            priority,
-            weight: 1,
-        })
+        .map(|(upstream, priority)| Candidate { upstream: upstream.name.clone(), model: None, priority, weight: 1 })
         .collect();
     if candidates.is_empty() {
         return Vec::new();
     }
-    vec![Model {
-        name: "*".to_owned(),
-        candidates,
-        recording: Recording::Required,
-        attempts: 3,
-    }]
+    vec![Model { name: "*".to_owned(), candidates, recording: Recording::Required, attempts: 3 }]
 }
 
 fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Model> {
@@ -193,19 +140,10 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
     if let Some(name) = &name
         && name.trim_end_matches('*').contains('*')
     {
-        shared.mistake(
-            entry.place_of("name"),
-            "a model's `*` may only stand at its end",
-            None,
-        );
+        shared.mistake(entry.place_of("name"), "a model's `*` may only stand at its end", None);
     }
-    let words = [
-        ("required", Recording::Required),
-        ("best_effort", Recording::BestEffort),
-    ];
-    let recording = entry
-        .choice("recording", &words, "required", shared)
-        .unwrap_or(Recording::Required);
+    let words = [("required", Recording::Required), ("best_effort", Recording::BestEffort)];
+    let recording = entry.choice("recording", &words, "required", shared).unwrap_or(Recording::Required);
     let attempts = entry.count("attempts", 3, 1, shared).min(100) as u32;
     let mut candidates = Vec::new();
     let mut shown = Vec::new();
@@ -221,42 +159,22 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
             Some("`candidates: [{upstream: NAME}]`".to_owned()),
         );
     }
-    Some(Model {
-        name: name?,
-        candidates,
-        recording,
-        attempts,
-    })
+    Some(Model { name: name?, candidates, recording, attempts })
 }
 
-fn candidate(
-    item: &mut Table,
-    upstreams: &[Upstream],
-    shared: &mut Shared<'_>,
-) -> Option<Candidate> {
+fn candidate(item: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Candidate> {
     let upstream = item.required("upstream", shared);
     if let Some(upstream) = &upstream
         && !upstreams.iter().any(|known| known.name == *upstream)
     {
         let known: Vec<&str> = upstreams.iter().map(|known| known.name.as_str()).collect();
-        let hint = nearest(upstream, &known).map_or_else(
-            || format!("defined: {}", known.join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
-        shared.mistake(
-            item.place_of("upstream"),
-            format!("no upstream is named `{upstream}`"),
-            Some(hint),
-        );
+        let hint = nearest(upstream, &known)
+            .map_or_else(|| format!("defined: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        shared.mistake(item.place_of("upstream"), format!("no upstream is named `{upstream}`"), Some(hint));
     }
     let model = item.text("model", shared);
     let bounded = |value: u64| value.min(u64::from(u32::MAX)) as u32;
     let priority = bounded(item.count("priority", 0, 0, shared));
     let weight = bounded(item.count("weight", 1, 0, shared));
-    Some(Candidate {
-        upstream: upstream?,
-        model,
-        priority,
-        weight,
-    })
+    Some(Candidate { upstream: upstream?, model, priority, weight })
 }

@@ -3,21 +3,13 @@
 use super::{Config, Environment, Mistake, Recording, Transport, UpstreamKind, read};
 
 fn mistakes(text: &str) -> Vec<Mistake> {
-    read("candor.yaml", text, None, &Environment::default())
-        .err()
-        .unwrap_or_default()
+    read("candor.yaml", text, None, &Environment::default()).err().unwrap_or_default()
 }
 
 fn config(text: &str, environment: &Environment) -> Config {
     match read("candor.yaml", text, None, environment) {
         Ok(loaded) => loaded.config,
-        Err(mistakes) => panic!(
-            "{}",
-            mistakes
-                .iter()
-                .map(|m| format!("{m}\n"))
-                .collect::<String>()
-        ),
+        Err(mistakes) => panic!("{}", mistakes.iter().map(|m| format!("{m}\n")).collect::<String>()),
     }
 }
 
@@ -41,10 +33,7 @@ upstreams:
 models:
   - {name: m, recording: sometimes, candidates: [{upstream: b}]}
 ";
-    let found: Vec<(u64, String)> = mistakes(text)
-        .iter()
-        .map(|m| (m.place.line, m.to_string()))
-        .collect();
+    let found: Vec<(u64, String)> = mistakes(text).iter().map(|m| (m.place.line, m.to_string())).collect();
     let expected = [
         (1, "listen.adress"),
         (3, "limits.header_time"),
@@ -56,19 +45,10 @@ models:
         (9, "no upstream is named `b`"),
     ];
     for (line, part) in expected {
-        assert!(
-            found
-                .iter()
-                .any(|(at, text)| *at == line && text.contains(part)),
-            "{line} {part}: {found:#?}"
-        );
+        assert!(found.iter().any(|(at, text)| *at == line && text.contains(part)), "{line} {part}: {found:#?}");
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
-    assert!(
-        found
-            .iter()
-            .any(|(_, text)| text.contains("did you mean `address`?"))
-    );
+    assert!(found.iter().any(|(_, text)| text.contains("did you mean `address`?")));
 }
 
 #[test]
@@ -82,31 +62,19 @@ fn broken_yaml_is_one_mistake_with_a_place() {
 
 #[test]
 fn plain_http_stays_on_loopback_unless_forced() {
-    assert_eq!(
-        mistakes("listen: {address: '0.0.0.0:80', plain: true}").len(),
-        1
-    );
-    assert!(
-        mistakes("listen: {address: '0.0.0.0:80', plain: true, plain_anywhere: true}").is_empty()
-    );
+    assert_eq!(mistakes("listen: {address: '0.0.0.0:80', plain: true}").len(), 1);
+    assert!(mistakes("listen: {address: '0.0.0.0:80', plain: true, plain_anywhere: true}").is_empty());
     assert!(mistakes("listen: {address: '127.0.0.1:80', plain: true}").is_empty());
 }
 
 #[test]
 fn the_environment_overrides_the_file_and_its_typing_errors_are_told() {
-    let environment =
-        Environment::from([("CANDOR_LIMITS_CONNECTIONS", "7"), ("CANDOR_DRAIN", "1s")]);
+    let environment = Environment::from([("CANDOR_LIMITS_CONNECTIONS", "7"), ("CANDOR_DRAIN", "1s")]);
     let config = config("limits: {connections: 9}", &environment);
     assert_eq!(config.limits.connections, 7);
     let wrong = Environment::from([("CANDOR_LIMITS_CONECTIONS", "7")]);
-    let told = read("candor.yaml", "", None, &wrong)
-        .err()
-        .unwrap_or_default();
-    assert!(
-        told.iter()
-            .any(|m| m.to_string().contains("CANDOR_LIMITS_CONNECTIONS")),
-        "{told:?}"
-    );
+    let told = read("candor.yaml", "", None, &wrong).err().unwrap_or_default();
+    assert!(told.iter().any(|m| m.to_string().contains("CANDOR_LIMITS_CONNECTIONS")), "{told:?}");
 }
 
 #[test]
@@ -119,31 +87,18 @@ callers: {keys: [{caller: alice, key: sk-0123456789abcdef}]}
     let environment = Environment::from([("UPSTREAM_KEY", "very-secret")]);
     let loaded = read("candor.yaml", text, None, &environment).expect("valid");
     let shown = format!("{:?} {}", loaded.config, loaded.resolved);
-    assert!(
-        !shown.contains("very-secret") && !shown.contains("0123456789abcdef"),
-        "{shown}"
-    );
-    let UpstreamKind::Remote(remote) = &loaded.config.upstreams[0].kind else {
-        panic!("remote")
-    };
-    assert_eq!(
-        remote.key.as_ref().map(super::Secret::reveal),
-        Some("very-secret")
-    );
+    assert!(!shown.contains("very-secret") && !shown.contains("0123456789abcdef"), "{shown}");
+    let UpstreamKind::Remote(remote) = &loaded.config.upstreams[0].kind else { panic!("remote") };
+    assert_eq!(remote.key.as_ref().map(super::Secret::reveal), Some("very-secret"));
     assert_eq!(mistakes(text).len(), 1, "an unset variable is a mistake");
 }
 
 #[test]
 fn without_models_every_name_goes_to_the_upstreams_in_order() {
-    let text =
-        "upstreams: [{name: a, base_url: 'http://h/v1'}, {name: b, base_url: 'http://h/v1'}]";
+    let text = "upstreams: [{name: a, base_url: 'http://h/v1'}, {name: b, base_url: 'http://h/v1'}]";
     let config = config(text, &Environment::default());
     assert_eq!(config.models[0].name, "*");
     assert_eq!(config.models[0].recording, Recording::Required);
-    let order: Vec<_> = config.models[0]
-        .candidates
-        .iter()
-        .map(|c| (c.upstream.as_str(), c.priority))
-        .collect();
+    let order: Vec<_> = config.models[0].candidates.iter().map(|c| (c.upstream.as_str(), c.priority)).collect();
     assert_eq!(order, [("a", 0), ("b", 1)]);
 }

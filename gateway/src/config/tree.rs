@@ -18,16 +18,13 @@ pub struct Place {
 
 impl Place {
     fn of<T>(spanned: &Spanned<T>) -> Self {
-        Self {
-            line: spanned.referenced.line(),
-            column: spanned.referenced.column(),
-        }
+        Self { line: spanned.referenced.line(), column: spanned.referenced.column() }
     }
 }
 
 /// A node and where it stands.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub(super) struct Node {
     /// Where.
     pub place: Place,
     /// What.
@@ -36,7 +33,7 @@ pub struct Node {
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(super) enum Value {
     /// Nothing.
     Null,
     /// `true` or `false`.
@@ -55,7 +52,7 @@ pub enum Value {
 
 impl Value {
     /// What a person would call it.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true/false",
@@ -68,15 +65,9 @@ impl Value {
 }
 
 /// Parses one YAML document; an empty one is an empty mapping.
-pub fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(Node {
-            place: Place::default(),
-            value: Value::Map(Vec::new()),
-        });
+pub(super) fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Node { place: Place::default(), value: Value::Map(Vec::new()) });
     }
     serde_saphyr::from_str(text)
 }
@@ -84,10 +75,7 @@ pub fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            place: Place::of(&spanned),
-            value: spanned.value,
-        })
+        Ok(Self { place: Place::of(&spanned), value: spanned.value })
     }
 }
 

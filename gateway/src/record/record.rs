@@ -7,9 +7,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::config::Recording;
-use crate::exchange::{
-    Caller, Channel, Dialect, Ending, ExchangeId, Finding, Timings, Usage, Verdict,
-};
+use crate::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Finding, Timings, Usage, Verdict};
 
 /// The time of day; nothing else in the gateway reads the wall clock.
 #[must_use]
@@ -79,8 +77,12 @@ pub struct End {
     pub segments: Vec<Segment>,
     /// Why each choice ended, in the upstream's word.
     pub finishes: Vec<(u32, String)>,
+    /// Events of the stream that could not be read and passed unscreened, where no rule could have changed them.
+    pub unread_frames: u32,
     /// What detectors found.
     pub findings: Vec<Finding>,
+    /// Findings beyond those kept.
+    pub unkept_findings: u64,
     /// What the model did.
     pub verdict: Verdict,
     /// Token counts.

@@ -1,1 +1,33 @@
-//! The store: the only importer of sqlx.
+//! The store: Postgres, its schema and all that is asked of it. The only importer of sqlx; it decides nothing about
+//! traffic.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`managed`] | a private cluster from installed binaries, where no database is configured |
+//! | `pool` | [`Store`]: connections, and what their errors mean |
+//! | [`migrate`] | brings the schema to this version |
+//! | `partitions` | makes the days and months that rows fall into |
+//! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
+//! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
+//! | [`keys`] | callers' keys |
+
+mod pool;
+
+pub mod managed;
+pub mod migrate;
+
+mod insert;
+mod partitions;
+mod payload;
+mod rows;
+mod write;
+
+pub mod keys;
+pub mod records;
+pub mod texts;
+pub mod trace;
+
+pub use pool::{Error, Store};
+
+#[cfg(test)]
+mod tests;

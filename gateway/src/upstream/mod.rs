@@ -1,9 +1,32 @@
-//! Upstreams: everything that can answer.
-pub mod catalogue {
-    pub fn names() -> Vec<&'static str> {
-        vec!["openai-compatible", "openai", "deepseek"]
-    }
-    pub fn base_url(p: &str) -> Option<&'static str> {
-        (p == "openai").then_some("https://api.openai.com/v1")
-    }
-}
+//! Upstreams: everything that can answer, remote or in this process, behind one door that takes only what was screened.
+//!
+//! An exchange's [`Dispatch`] tries the candidates of its route until one gives a [`Reply`]. [`Backends`] is what all
+//! workers know of the upstreams, [`Upstreams`] one worker's connections to them. Nothing here reads what a reply means.
+
+mod dispatch;
+mod retry;
+mod tries;
+
+mod backends;
+mod balance;
+mod choice;
+mod health;
+mod lease;
+mod lock;
+
+mod failure;
+mod reply;
+
+mod local;
+mod remote;
+
+pub mod catalogue;
+
+pub use backends::{Backends, Upstreams};
+pub use dispatch::{Dispatch, Outgoing};
+pub use failure::{Error, Failure};
+pub use lease::Lease;
+pub use reply::{Body, Reply};
+
+#[cfg(test)]
+mod tests;

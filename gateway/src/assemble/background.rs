@@ -1,0 +1,140 @@
+//! The work beside the traffic: bringing the database to this version, reading callers' keys, shipping records. Traffic
+//! never waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::build::keyring_copy;
+use super::watch::Database;
+use crate::config::Config;
+use crate::identify::Keys;
+use crate::record::Shipper;
+use crate::store::{Store, migrate};
+use crate::{keyring, store};
+
+/// How long a start waits for a database that is there but slow.
+const FIRST: Duration = Duration::from_secs(10);
+/// How often a database that is away, or cannot be migrated, is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Tasks beside the traffic.
+pub(super) struct Background {
+    store: Store,
+    shipping: JoinHandle<Shipper>,
+    stop_shipping: oneshot::Sender<()>,
+    keys: JoinHandle<()>,
+}
+
+impl Background {
+    /// Starts all of it. A database that answers is migrated before this comes back; one that does not, when it does.
+    pub(super) async fn start(
+        store: Store,
+        shipper: Shipper,
+        keys: Arc<Keys>,
+        config: &Config,
+        database: Arc<Database>,
+    ) -> Self {
+        let (migrated, ready) = watch::channel(false);
+        if try_migrate(&store, &database).await {
+            migrated.send_replace(true);
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let (stop_shipping, stop) = oneshot::channel();
+        let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
+        let copy = config.data.join(keyring_copy());
+        let seen = database.clone();
+        let tell = move |read: Result<(), &store::Error>| {
+            seen.set(read.err().map(ToString::to_string));
+        };
+        let refresh = keyring::refresh(keys, store.clone(), copy, config.callers.refresh, tell);
+        let migrating = store.clone();
+        let keys = runtime.spawn(async move {
+            if !*migrated.borrow() {
+                migrate_in_time(&migrating, &database).await;
+                migrated.send_replace(true);
+            }
+            refresh.await;
+        });
+        Self { store, shipping, stop_shipping, keys }
+    }
+
+    /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
+    pub(super) async fn finish(self, deadline: Instant) -> u64 {
+        self.keys.abort();
+        let _ = self.stop_shipping.send(());
+        // A database that is away is not waited for: the spool keeps what it did not get.
+        let there = matches!(tokio::time::timeout_at(deadline, self.store.ready()).await, Ok(Ok(())));
+        let deadline = if there { deadline } else { Instant::now() };
+        let left = match self.shipping.await {
+            Ok(mut shipper) => shipper.drain(&self.store, deadline).await,
+            Err(error) => {
+                tracing::error!(%error, "shipping had ended by itself");
+                0
+            }
+        };
+        // Closing says goodbye over the network, which may be what is broken.
+        let _ = tokio::time::timeout(AGAIN, self.store.close()).await;
+        left
+    }
+}
+
+/// Ships records once the database is ready for them, until it is told to stop.
+async fn ship(
+    mut shipper: Shipper,
+    store: Store,
+    mut ready: watch::Receiver<bool>,
+    stop: oneshot::Receiver<()>,
+) -> Shipper {
+    let work = async {
+        if ready.wait_for(|ready| *ready).await.is_ok() {
+            shipper.run(&store).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stop => {}
+    }
+    shipper
+}
+
+/// Whether the database is of this version now, within the time that a start has.
+async fn try_migrate(store: &Store, database: &Database) -> bool {
+    let why = match tokio::time::timeout(FIRST, migrate(store)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it does not answer".to_owned(),
+    };
+    tracing::warn!(error = why, "the database cannot be used yet; records wait in the spool");
+    database.set(Some(why));
+    false
+}
+
+/// Tries again and again until the database is of this version; tells of each new reason once.
+async fn migrate_in_time(store: &Store, database: &Database) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        match migrate(store).await {
+            Ok(()) => {
+                database.set(None);
+                tracing::info!("the database can be used");
+                return;
+            }
+            Err(error) => {
+                if database.set(Some(error.to_string())) {
+                    tracing::warn!(%error, "the database still cannot be used");
+                }
+            }
+        }
+    }
+}
+
+async fn migrate(store: &Store) -> Result<(), store::Error> {
+    // Asked first, because it says at once why a database is away; the pool would wait and not say.
+    store.ready().await?;
+    migrate::run(store).await.map(drop)
+}

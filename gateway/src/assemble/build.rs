@@ -1,0 +1,181 @@
+//! Makes every part, in the order in which they need one another. What can fail fast comes first: a taken port shows
+//! before Postgres starts or a model is loaded.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::background::Background;
+use super::running::{Fronts, Running, Told};
+use super::{Error, watch as parts};
+use crate::admin::{Health, Pages};
+use crate::admit::{Closing, Door, Phase};
+use crate::config::{Config, Database, Loaded, Transport};
+use crate::identify::Keys;
+use crate::listen::{Front, Settings, bind};
+use crate::observe::export::Export;
+use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
+use crate::pipeline::Gateway;
+use crate::record::{Recorder, Shipper, wall_clock};
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::store::managed::Cluster;
+use crate::upstream::{Backends, Upstreams};
+use crate::{keyring, tls};
+
+/// Starts the gateway; to be called on the runtime that its work beside the traffic runs on.
+///
+/// # Errors
+/// Where any part cannot be made; none is left running then.
+pub async fn start(loaded: Loaded) -> Result<Running, Error> {
+    let snapshot = Arc::new(Snapshot::build(loaded).map_err(Error::Mistakes)?);
+    let config = &snapshot.config;
+    std::fs::create_dir_all(&config.data).map_err(|error| Error::Data { path: config.data.clone(), error })?;
+    tls::install();
+    let tls = front_tls(config)?;
+    let sockets = Sockets::bind(config)?;
+    let export = Export::start(&config.observe, &Handle::current()).map_err(Error::Export)?;
+    let backends = Backends::open(config).map_err(Error::Mistakes)?;
+    let (recorder, shipper) = spool(config)?;
+    let (cluster, store) = database(config)?;
+
+    let (phase, closing) = watch::channel(Phase::Serving);
+    let shared = shared(&snapshot, backends, recorder, export.as_ref(), closing.clone());
+    let background = Background::start(store, shipper, shared.keys.clone(), config, shared.database.clone()).await;
+    let (front, admin, admin_phase) = fronts(config, sockets, tls.clone(), &shared, closing)?;
+    parts::count_front(&shared.metrics, front.counts());
+    let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref());
+    let drain = config.drain;
+    let (recorder, door) = (shared.recorder, shared.door);
+    let fronts = Fronts { front, admin, admin_phase };
+    Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, tls, drain })
+}
+
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    keys: Arc<Keys>,
+    door: Arc<Door>,
+    backends: Arc<Backends>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    traces: Traces,
+    health: Arc<Health>,
+    database: Arc<parts::Database>,
+}
+
+impl Shared {
+    /// A worker's own; to be called on its runtime.
+    fn gateway(&self) -> Arc<Gateway> {
+        Arc::new(Gateway {
+            snapshot: self.snapshot.clone(),
+            keys: self.keys.clone(),
+            door: self.door.clone(),
+            upstreams: Arc::new(Upstreams::new(&self.backends)),
+            recorder: self.recorder.clone(),
+            metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
+            health: self.health.clone(),
+        })
+    }
+}
+
+fn shared(
+    snapshot: &Arc<Snapshot>,
+    backends: Arc<Backends>,
+    recorder: Recorder,
+    export: Option<&Export>,
+    closing: Closing,
+) -> Shared {
+    let config = &snapshot.config;
+    let keys = Arc::new(Keys::new(&config.callers.keys, config.callers.anonymous));
+    keyring::read_copy(&config.data.join(keyring_copy()), &keys);
+    let door = Arc::new(Door::new(config.limits.exchanges, closing.clone()));
+    let metrics = Metrics::new(snapshot.routes.models()).exporting(export.map(Export::meters));
+    let metrics = Arc::new(metrics);
+    parts::count_running(&metrics, &door);
+    parts::count_records(&metrics, &recorder.counts());
+    let database = Arc::new(parts::Database::default());
+    let seen = parts::Seen { keys: keys.clone(), counts: recorder.counts(), database: database.clone(), closing };
+    let health = Arc::new(parts::health(&metrics, config, seen));
+    let traces = export.map(Export::traces).unwrap_or_default();
+    let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
+    Shared { snapshot, keys, door, backends, recorder, metrics, traces, health, database }
+}
+
+/// Name of the copy of callers' keys in the data directory.
+pub(super) fn keyring_copy() -> &'static str {
+    "keys.json"
+}
+
+fn front_tls(config: &Config) -> Result<Option<Arc<tls::Server>>, Error> {
+    let Transport::Tls(tls) = &config.listen.transport else { return Ok(None) };
+    let server = tls::Server::open(tls, &config.listen, &config.data, wall_clock()).map_err(Error::Tls)?;
+    Ok(Some(Arc::new(server)))
+}
+
+fn spool(config: &Config) -> Result<(Recorder, Shipper), Error> {
+    Recorder::open(&config.data, &config.spool).map_err(Error::Spool)
+}
+
+/// A private cluster must start; somebody else's may come when it likes.
+fn database(config: &Config) -> Result<(Option<Cluster>, Store), Error> {
+    let cluster = match &config.database {
+        Database::Managed { binaries } => {
+            Some(Cluster::start(&config.data, binaries.as_deref()).map_err(Error::Postgres)?)
+        }
+        Database::Url(_) => None,
+    };
+    let store = Store::connect(&config.database, &config.data).map_err(Error::Store)?;
+    Ok((cluster, store))
+}
+
+/// Bound addresses that nobody serves yet.
+struct Sockets {
+    front: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, Error> {
+        let front = bind(config.listen.address).map_err(Error::Listen)?;
+        let admin = config.admin.map(bind).transpose().map_err(Error::Listen)?;
+        Ok(Self { front, admin })
+    }
+}
+
+/// The front door and, where it has an address, the admin's. The latter outlives a drain, so as to tell of it.
+fn fronts(
+    config: &Config,
+    sockets: Sockets,
+    tls: Option<Arc<tls::Server>>,
+    shared: &Shared,
+    closing: Closing,
+) -> Result<(Front, Option<Front>, watch::Sender<Phase>), Error> {
+    let limits = &config.limits;
+    let settings = Settings { name: "front", workers: config.workers, limits: limits.clone(), tls, closing };
+    let parts = shared.clone();
+    let front = Front::open(sockets.front, &settings, move || parts.gateway()).map_err(Error::Listen)?;
+    let (phase, closing) = watch::channel(Phase::Serving);
+    let admin = sockets.admin.map(|socket| {
+        let settings = Settings { name: "admin", workers: 1, limits: limits.clone(), tls: None, closing };
+        let health = shared.health.clone();
+        Front::open(socket, &settings, move || Arc::new(Pages(health.clone())))
+    });
+    Ok((front, admin.transpose().map_err(Error::Listen)?, phase))
+}
+
+fn told(snapshot: &Snapshot, front: &Front, admin: Option<&Front>, tls: Option<&tls::Server>) -> Told {
+    Told {
+        address: front.address(),
+        admin: admin.map(Front::address),
+        tls: tls.map(|tls| tls.shown().clone()),
+        upstreams: snapshot.config.upstreams.len(),
+        models: snapshot.routes.models().count(),
+    }
+}

@@ -1,0 +1,20 @@
+//! Configuration to running parts: the only constructor of them.
+//!
+//! - `build`: makes every part, in the order in which they need one another
+//! - `running`: what runs, and the way out
+//! - `background`: the work beside the traffic: migrating, reading keys, shipping records
+//! - `watch`: what health and metrics see of the parts
+//! - `error`: why something could not be made
+
+mod build;
+
+mod running;
+
+mod background;
+mod watch;
+
+mod error;
+
+pub use build::start;
+pub use error::Error;
+pub use running::{Running, Signals, Told};

@@ -1,0 +1,292 @@
+//! The command line as plain data. It runs nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Policy-aware reasoning gateway and auditing proxy.
+#[derive(Debug, Parser)]
+#[command(name = "candor", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway.
+    Serve(Serve),
+    /// Validate configuration and packs; print the resolved configuration, secrets masked.
+    Check(Check),
+    /// Bring a database to this version.
+    Migrate(Configured),
+    /// Test and explain content rules.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Judge existing traffic: JSON lines in, one verdict per line out.
+    Classify(Classify),
+    /// Look at recorded exchanges.
+    #[command(subcommand)]
+    Records(Records),
+    /// Manage callers' keys.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Run models in this process.
+    #[command(subcommand)]
+    Engine(Engine),
+    /// Run Postgres as a child that ends with its parent; used by the gateway itself.
+    #[command(hide = true, name = "managed-postgres")]
+    ManagedPostgres(ManagedPostgres),
+}
+
+/// Which configuration to use.
+#[derive(Debug, Clone, Args)]
+pub struct Configured {
+    /// Configuration file [default: candor.yaml here, else /etc/candor/candor.yaml, else built-in defaults].
+    #[arg(long, short, value_name = "FILE", env = "CANDOR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run the gateway.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Validate configuration and packs.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Test and explain content rules.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Run the packs' own tests.
+    Test(PolicyTest),
+    /// Say what a text triggers, and why.
+    Explain(PolicyExplain),
+}
+
+/// Run the packs' own tests.
+#[derive(Debug, Args)]
+pub struct PolicyTest {
+    /// Pack files to test instead of the configured ones.
+    #[arg(value_name = "PACK")]
+    pub packs: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Say what a text triggers, and why.
+#[derive(Debug, Args)]
+pub struct PolicyExplain {
+    /// The text; `-` reads standard input.
+    #[arg(long)]
+    pub text: String,
+    /// The channel that it stands on.
+    #[arg(long, value_enum, default_value_t = ChannelName::Prompt)]
+    pub channel: ChannelName,
+    /// The caller that rules see.
+    #[arg(long, default_value = "anonymous")]
+    pub caller: String,
+    /// The caller's team.
+    #[arg(long)]
+    pub team: Option<String>,
+    /// The model that rules see.
+    #[arg(long, default_value = "any")]
+    pub model: String,
+    /// Pack files to use instead of the configured ones.
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// A channel's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChannelName {
+    /// What the client sent.
+    Prompt,
+    /// The model's thinking.
+    Reasoning,
+    /// The model's answer.
+    Answer,
+    /// Arguments of a tool call.
+    Tool,
+    /// A vendor's own refusal field.
+    Refusal,
+}
+
+/// Judge existing traffic.
+#[derive(Debug, Args)]
+pub struct Classify {
+    /// JSON lines; standard input when absent or `-`.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Pack files whose topics are looked for, beside the shipped ones.
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<PathBuf>,
+}
+
+/// Look at recorded exchanges.
+#[derive(Debug, Subcommand)]
+pub enum Records {
+    /// List exchanges, newest first.
+    List(Box<RecordsList>),
+    /// Show one exchange: prompt, reasoning, answer, findings marked in place, verdict, timings.
+    Show(RecordsShow),
+}
+
+/// List exchanges.
+#[derive(Debug, Args)]
+pub struct RecordsList {
+    /// How far back, such as `15m`, `24h`, `7d`.
+    #[arg(long, default_value = "24h")]
+    pub since: String,
+    /// Only exchanges of this caller.
+    #[arg(long)]
+    pub caller: Option<String>,
+    /// Only exchanges with this model.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only exchanges that this upstream answered.
+    #[arg(long)]
+    pub upstream: Option<String>,
+    /// Only this outcome: complied, partial, refused, blocked, failed.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// Only this manner, such as `canned_deflection`.
+    #[arg(long)]
+    pub manner: Option<String>,
+    /// Only exchanges that ended so, such as `complete`, `stopped`, `client_left`.
+    #[arg(long)]
+    pub ending: Option<String>,
+    /// Only exchanges with a finding of this rule.
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Only exchanges with a finding on this topic.
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Only exchanges with a finding of this action: flag, redact, stop.
+    #[arg(long)]
+    pub action: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Show one exchange.
+#[derive(Debug, Args)]
+pub struct RecordsShow {
+    /// The exchange's id, as in `x-request-id`.
+    pub id: uuid::Uuid,
+    /// Also print the raw bytes of request and reply.
+    #[arg(long)]
+    pub raw: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Manage callers' keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key; it is shown once.
+    Create(KeysCreate),
+    /// List keys, without the keys themselves.
+    List(Configured),
+    /// Revoke a key by its id.
+    Revoke(KeysRevoke),
+}
+
+/// Make a key.
+#[derive(Debug, Args)]
+pub struct KeysCreate {
+    /// Who it stands for.
+    #[arg(long)]
+    pub caller: String,
+    /// The caller's team.
+    #[arg(long)]
+    pub team: Option<String>,
+    /// The caller's role.
+    #[arg(long)]
+    pub role: Option<String>,
+    /// How long it is good for, such as `90d`; for ever when absent.
+    #[arg(long)]
+    pub expires: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Revoke a key.
+#[derive(Debug, Args)]
+pub struct KeysRevoke {
+    /// The key's id, as `keys list` shows it.
+    pub id: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Run models in this process.
+#[derive(Debug, Subcommand)]
+pub enum Engine {
+    /// Generate from a model and stream to the terminal.
+    Run(EngineRun),
+}
+
+/// Generate from a model.
+#[derive(Debug, Args)]
+pub struct EngineRun {
+    /// Directory of the checkpoint.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// What the user says; `-` reads standard input.
+    #[arg(long)]
+    pub prompt: String,
+    /// A system message.
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Tokens to generate at most.
+    #[arg(long, default_value_t = 512)]
+    pub max_tokens: usize,
+    /// Temperature; 0 takes the likeliest token.
+    #[arg(long, default_value_t = 0.6)]
+    pub temperature: f32,
+    /// Nucleus mass.
+    #[arg(long, default_value_t = 0.95)]
+    pub top_p: f32,
+    /// Seed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Compute threads.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print JSON lines, an event each.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run Postgres as a child that ends with its parent.
+#[derive(Debug, Args)]
+pub struct ManagedPostgres {
+    /// The program and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub program: Vec<std::ffi::OsString>,
+}

@@ -1,0 +1,214 @@
+//! `candor classify`: judges existing traffic, one JSON line in, one verdict out. It needs no configuration and no database.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use candor_policies::Judge;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Failure, print};
+use crate::cli;
+use crate::exchange::Verdict;
+use crate::screen::{Case, HostError, Rules, judge, shipped_packs};
+
+/// Lines judged by one thread before their verdicts are printed in order.
+const PORTION: usize = 256;
+
+/// Longest line taken; longer ones are faults, so that one bad line cannot take all memory.
+const LONGEST: usize = 64 << 20;
+
+/// One exchange as somebody recorded it.
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: Option<Value>,
+    prompt: Option<Value>,
+    response: Option<Value>,
+    reasoning: Option<Value>,
+    finish_reason: Option<Value>,
+    error: Option<Value>,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &cli::Classify) -> Result<ExitCode, Failure> {
+    let names: Vec<String> = shipped_packs().into_iter().map(str::to_owned).collect();
+    let rules = Rules::compile(&names, &arguments.packs).map_err(|mistakes| Failure::mistakes(&mistakes))?;
+    let judge = Judge::shipped();
+    let mut input = open(arguments.file.as_deref())?;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut number = 0;
+    let mut faults = 0;
+    loop {
+        let lines = read_lines(&mut input, number, PORTION * threads)?;
+        let Some(last) = lines.last() else { break };
+        number = last.0;
+        for (text, fault) in judge_all(&lines, &judge, &rules, threads) {
+            faults += usize::from(fault);
+            print::line(text);
+        }
+        print::progress(&format!("{number} lines judged"));
+    }
+    print::progress("");
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn open(file: Option<&Path>) -> Result<Box<dyn BufRead>, Failure> {
+    match file {
+        Some(path) if path != Path::new("-") => {
+            let file = std::fs::File::open(path)
+                .map_err(|error| Failure::usage(format!("{}: {}", path.display(), error.kind())))?;
+            Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+        }
+        _ => Ok(Box::new(BufReader::new(std::io::stdin()))),
+    }
+}
+
+/// Reads up to `most` lines that hold something, each with its number; an unusable one is `Err` with the reason.
+type Numbered = (usize, Result<String, String>);
+
+fn read_lines(input: &mut dyn BufRead, before: usize, most: usize) -> Result<Vec<Numbered>, Failure> {
+    let mut lines = Vec::new();
+    let mut number = before;
+    while lines.len() < most {
+        let mut bytes = Vec::new();
+        let read = input.take(LONGEST as u64).read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            break;
+        }
+        number += 1;
+        if read == LONGEST && bytes.last() != Some(&b'\n') {
+            skip_line(input)?;
+            lines.push((number, Err(format!("longer than {LONGEST} bytes"))));
+            continue;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) if text.trim().is_empty() => {}
+            Ok(text) => lines.push((number, Ok(text))),
+            Err(_) => lines.push((number, Err("not UTF-8".to_owned()))),
+        }
+    }
+    Ok(lines)
+}
+
+fn skip_line(input: &mut dyn BufRead) -> Result<(), Failure> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(taken);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn judge_all(lines: &[Numbered], judge: &Judge, rules: &Rules, threads: usize) -> Vec<(String, bool)> {
+    let share = lines.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let portions: Vec<_> = lines
+            .chunks(share)
+            .map(|portion| {
+                scope.spawn(move || portion.iter().map(|line| judge_line(line, judge, rules)).collect::<Vec<_>>())
+            })
+            .collect();
+        portions.into_iter().flat_map(|portion| portion.join().unwrap_or_default()).collect()
+    })
+}
+
+/// The verdict's line, and whether it is a fault instead.
+fn judge_line((number, line): &Numbered, model_judge: &Judge, rules: &Rules) -> (String, bool) {
+    let text = match line {
+        Ok(text) => text,
+        Err(fault) => return (json!({"line": number, "fault": fault}).to_string(), true),
+    };
+    let line: Line = match serde_json::from_str(text) {
+        Ok(line) => line,
+        Err(error) => {
+            let id = serde_json::from_str::<Value>(text).ok().and_then(|value| value.get("id").cloned());
+            return (fault(id, *number, &error.to_string()), true);
+        }
+    };
+    if line.response.is_none() && line.error.is_none() {
+        return (fault(line.id, *number, "neither `response` nor `error`"), true);
+    }
+    let prompt = texts(line.prompt.as_ref());
+    let answer = texts(line.response.as_ref());
+    let reasoning = line.reasoning.as_ref().map(|value| texts(Some(value)));
+    let finish = line.finish_reason.as_ref().and_then(Value::as_str);
+    let error = line.error.as_ref().filter(|error| !error.is_null()).map(|error| match error {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    let status = line.error.as_ref().and_then(status_of);
+    let verdict = judge(
+        model_judge,
+        &Case {
+            prompt: &prompt,
+            reasoning: reasoning.as_deref(),
+            answer: &answer,
+            finish,
+            error: error.as_deref().map(|body| HostError { status, body }),
+            ..Case::default()
+        },
+    );
+    let topics = rules.topics_in(&[&prompt, reasoning.as_deref().unwrap_or_default(), &answer]);
+    (verdict_line(line.id, &verdict, &topics), false)
+}
+
+fn fault(id: Option<Value>, line: usize, fault: &str) -> String {
+    let mut out = json!({"line": line, "fault": fault});
+    if let (Some(id), Value::Object(map)) = (id, &mut out) {
+        map.insert("id".to_owned(), id);
+    }
+    out.to_string()
+}
+
+/// An HTTP status inside an error object, where vendors and relays put it.
+fn status_of(error: &Value) -> Option<u16> {
+    let number = |value: &Value| {
+        value.as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| (100..600).contains(code))
+    };
+    ["status", "status_code", "http_status", "code"].iter().find_map(|key| number(error.get(key)?))
+}
+
+/// The text of a prompt or a reply: text, a message, parts, or a list of messages.
+fn texts(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => {
+            let texts: Vec<String> =
+                items.iter().map(|item| texts(Some(item))).filter(|text| !text.is_empty()).collect();
+            texts.join("\n")
+        }
+        Some(Value::Object(map)) => texts(map.get("content").or_else(|| map.get("text"))),
+        _ => String::new(),
+    }
+}
+
+fn verdict_line(id: Option<Value>, verdict: &Verdict, topics: &[(String, String)]) -> String {
+    let evidence: Vec<Value> = verdict
+        .evidence
+        .iter()
+        .map(|one| json!({"channel": one.channel.name(), "start": one.span.start, "end": one.span.end, "what": one.what}))
+        .collect();
+    let topics: Vec<Value> = topics.iter().map(|(id, pack)| json!({"id": id, "pack": pack})).collect();
+    let mut out = json!({
+        "id": id,
+        "outcome": verdict.outcome,
+        "manners": verdict.manners,
+        "confidence": (f64::from(verdict.confidence) * 1e4).round() / 1e4,
+        "decided_by": verdict.decided_by,
+        "language": verdict.language,
+        "topics": topics,
+        "evidence": evidence,
+    });
+    if let (Some(signal), Value::Object(map)) = (&verdict.signal, &mut out) {
+        map.insert("signal".to_owned(), Value::from(signal.clone()));
+    }
+    out.to_string()
+}

@@ -1,0 +1,12 @@
+//! OpenAI Chat Completions: requests and replies read beside their bytes, and what the gateway itself must write.
+
+pub(super) mod request;
+
+pub(super) mod reply;
+
+pub mod write;
+
+mod place;
+
+#[cfg(test)]
+mod tests;

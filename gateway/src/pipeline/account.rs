@@ -1,0 +1,267 @@
+//! What one exchange is accountable for: everything its last record will say, gathered as it happens, and written once.
+//! It decides nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Gateway;
+use crate::admit::Admission;
+use crate::dialect::write::Head;
+use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Timings, Usage, Verdict};
+use crate::observe::metrics::Finished;
+use crate::observe::traces::{self, Ended};
+use crate::record::{Attempt, Durable, End, Segment, Slot, wall_clock};
+use crate::screen::{Case, Found, HostError, judge};
+
+/// Set when the client's side of an exchange was dropped before it was answered.
+pub(super) type ClientLeft = Arc<AtomicBool>;
+
+/// Everything that the last record of an exchange says.
+pub struct Account {
+    pub gateway: Arc<Gateway>,
+    pub admission: Admission,
+    pub id: ExchangeId,
+    pub started: Instant,
+    pub caller: Arc<Caller>,
+    pub model: String,
+    pub prompt: String,
+    pub client_left: ClientLeft,
+    pub slot: Slot,
+    pub span: traces::Exchange,
+    pub sent: Option<Bytes>,
+    pub received: Kept,
+    pub found: Found,
+    pub attempts: Vec<Attempt>,
+    pub upstream: Option<Arc<str>>,
+    pub exposes_reasoning: Option<bool>,
+    pub seen: Seen,
+    pub timings: Timings,
+}
+
+/// What the upstream's frames said beside their texts.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub model: Option<String>,
+    pub id: Option<String>,
+    pub finishes: Vec<(u32, String)>,
+    pub usage: Usage,
+    /// An error object inside the reply.
+    pub error: Option<String>,
+    /// Frames that could not be read and went on unscreened, where no rule could have changed them.
+    pub unread: u32,
+}
+
+impl Seen {
+    /// Takes note of one frame or one whole reply.
+    pub fn note(&mut self, observed: &mut Observed) {
+        self.finishes.append(&mut observed.finishes);
+        if let Some(usage) = observed.usage {
+            self.usage = usage;
+        }
+        if observed.error.is_some() {
+            self.error = observed.error.take();
+        }
+        if self.model.is_none() {
+            self.model = observed.model.take();
+        }
+        if self.id.is_none() {
+            self.id = observed.id.take();
+        }
+    }
+}
+
+/// Bytes kept up to a bound; what is beyond is counted.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pub parts: Vec<Bytes>,
+    pub size: usize,
+    pub unkept: u64,
+}
+
+impl Kept {
+    /// Whether nothing has come.
+    pub fn is_empty(&self) -> bool {
+        self.size == 0 && self.unkept == 0
+    }
+
+    /// Keeps a part if it fits.
+    pub fn push(&mut self, part: Bytes, limit: usize) {
+        if self.unkept == 0 && self.size + part.len() <= limit {
+            self.size += part.len();
+            self.parts.push(part);
+        } else {
+            self.unkept += part.len() as u64;
+        }
+    }
+}
+
+/// Id, model and time of a reply.
+pub struct ReplyHead {
+    id: String,
+    model: String,
+    created: i64,
+}
+
+impl ReplyHead {
+    /// As the dialect wants it.
+    pub fn borrow(&self) -> Head<'_> {
+        Head { id: &self.id, model: &self.model, created: self.created }
+    }
+}
+
+/// How an exchange came out, as only its end knows.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub ending: Option<Ending>,
+    pub status: u16,
+    pub fault: Option<String>,
+    pub segments: Vec<Segment>,
+    pub delivered: Option<Vec<Bytes>>,
+    /// A host's error reply, which the verdict reads.
+    pub host_error: Option<(u16, Bytes)>,
+}
+
+impl Account {
+    /// The text that a verdict is about: the last thing the user said.
+    pub fn question(request: &Request) -> String {
+        let asked = request.messages.iter().rev().find(|message| message.role == "user");
+        let texts = asked.map(|message| message.passages.iter().map(|passage| passage.text.as_str()));
+        texts.map(|texts| texts.collect::<Vec<_>>().join("\n")).unwrap_or_default()
+    }
+
+    /// Bytes of the reply that are kept.
+    pub fn reply_limit(&self) -> usize {
+        self.admission.snapshot.config.limits.reply_bytes
+    }
+
+    /// What a reply that the gateway itself ends must repeat of the upstream's.
+    pub fn reply_head(&self) -> ReplyHead {
+        ReplyHead {
+            id: self.seen.id.clone().unwrap_or_else(|| format!("chatcmpl-{}", self.id)),
+            model: self.seen.model.clone().unwrap_or_else(|| self.model.clone()),
+            created: wall_clock().unix_timestamp(),
+        }
+    }
+
+    /// Notes when text first came on a channel.
+    pub fn note_text(&mut self, channel: Channel) {
+        let at = match channel {
+            Channel::Reasoning => &mut self.timings.first_reasoning,
+            Channel::Answer => &mut self.timings.first_answer,
+            Channel::Prompt | Channel::Tool | Channel::Refusal => return,
+        };
+        if at.is_none() {
+            *at = Some(self.started.elapsed());
+        }
+    }
+
+    /// Judges, counts and records the exchange; the receipt tells when the record is durable.
+    pub fn close(mut self, outcome: Outcome) -> Durable {
+        let mut ending = outcome.ending.unwrap_or(Ending::Complete);
+        if ending == Ending::Complete && self.client_left.load(Ordering::Relaxed) {
+            ending = Ending::ClientLeft;
+        }
+        let verdict = self.verdict(ending, &outcome);
+        self.timings.total = self.started.elapsed();
+        self.measure(ending, &outcome, &verdict);
+        self.slot.end(End {
+            exchange: self.id,
+            at: wall_clock(),
+            ending,
+            status: outcome.status,
+            fault: outcome.fault,
+            attempts: self.attempts,
+            upstream: self.upstream,
+            upstream_model: self.seen.model,
+            upstream_reply_id: self.seen.id,
+            sent: self.sent,
+            received: self.received.parts,
+            delivered: outcome.delivered,
+            unkept_bytes: self.received.unkept,
+            segments: outcome.segments,
+            finishes: self.seen.finishes,
+            unread_frames: self.seen.unread,
+            findings: self.found.kept,
+            unkept_findings: self.found.unkept,
+            verdict,
+            usage: self.seen.usage,
+            timings: self.timings,
+        })
+    }
+
+    /// The verdict on the exchange: of several choices, that on the one which departs most from compliance.
+    fn verdict(&self, ending: Ending, outcome: &Outcome) -> Verdict {
+        let more = outcome.segments.iter().map(|segment| segment.choice).max().unwrap_or(0);
+        let first = self.verdict_on(0, ending, outcome);
+        (1..=more)
+            .map(|choice| self.verdict_on(choice, ending, outcome))
+            .fold(first, |worst, next| if departure(&next) > departure(&worst) { next } else { worst })
+    }
+
+    fn verdict_on(&self, choice: u32, ending: Ending, outcome: &Outcome) -> Verdict {
+        let text = |channel| {
+            let mut texts = outcome.segments.iter().filter(|it| it.choice == choice && it.channel == channel);
+            texts.next().map(|segment| segment.text.as_str())
+        };
+        let host_error = match (&outcome.host_error, &self.seen.error) {
+            (Some((status, body)), _) => {
+                Some(HostError { status: Some(*status), body: std::str::from_utf8(body).unwrap_or_default() })
+            }
+            (None, Some(error)) => Some(HostError { status: None, body: error }),
+            (None, None) => None,
+        };
+        let finish = self.seen.finishes.iter().find(|(of, _)| *of == choice);
+        let case = Case {
+            prompt: &self.prompt,
+            reasoning: text(Channel::Reasoning),
+            answer: text(Channel::Answer).unwrap_or_default(),
+            refusal: text(Channel::Refusal),
+            finish: finish.map(|(_, finish)| finish.as_str()),
+            error: host_error,
+            ending: Some(ending),
+            exposes_reasoning: self.exposes_reasoning,
+            tools_called: text(Channel::Tool).is_some(),
+        };
+        Verdict { choice, ..judge(&self.admission.snapshot.judge, &case) }
+    }
+
+    fn measure(&mut self, ending: Ending, outcome: &Outcome, verdict: &Verdict) {
+        let metrics = &self.gateway.metrics;
+        let finished = Finished {
+            model: &self.model,
+            upstream: self.upstream.as_deref(),
+            status: outcome.status,
+            ending: ending.name(),
+            outcome: verdict.outcome,
+            manners: &verdict.manners,
+            timings: &self.timings,
+            usage: &self.seen.usage,
+        };
+        metrics.exchange_finished(&finished);
+        std::mem::take(&mut self.span).end(&Ended {
+            id: self.id,
+            finished: &finished,
+            reply_model: self.seen.model.as_deref(),
+            reply_id: self.seen.id.as_deref(),
+            finishes: &self.seen.finishes,
+            findings: self.found.kept.len(),
+        });
+        for finding in &self.found.kept {
+            metrics.finding(&finding.rule, finding.action.name(), finding.enforced.name());
+        }
+    }
+}
+
+/// How far a verdict is from compliance; `failed` says nothing, so any other goes before it.
+fn departure(verdict: &Verdict) -> u8 {
+    match verdict.outcome {
+        "blocked" => 4,
+        "refused" => 3,
+        "partial" => 2,
+        "complied" => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,152 @@
+//! How a streamed reply ends: at its last word, by a rule, by a failure or at shutdown. Frames on their way are
+//! [`super::flow`]'s.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::account::Outcome;
+use super::flow::{Flow, Stage};
+use crate::config::Recording;
+use crate::dialect;
+use crate::exchange::Ending;
+use crate::fault::Fault;
+use crate::stream::sse::Frames;
+use crate::upstream::Reply;
+
+impl Flow {
+    /// The upstream said its last word.
+    pub(super) async fn done(&mut self, last: Option<Bytes>) {
+        if !self.flush() {
+            return;
+        }
+        self.lingers = last.is_some() && !self.has_closed().await;
+        self.reply.lease.succeed();
+        self.close(Ending::Complete, None, last);
+    }
+
+    /// A rule ended the exchange: the stream closes properly in its dialect.
+    pub(super) fn stopped(&mut self) {
+        let message = self.gate.stopped().and_then(|stop| stop.message.clone());
+        let choices: Vec<u32> = self.gate.choices().collect();
+        let Some(account) = &self.account else { return };
+        let head = account.reply_head();
+        let frames = dialect::stop_frames(self.dialect, &head.borrow(), &choices, message.as_deref());
+        self.reply.lease.succeed();
+        self.give(vec![frames.body]);
+        self.close(Ending::Stopped, None, Some(frames.last));
+    }
+
+    /// The body ended without a last word.
+    pub(super) async fn ended_early(&mut self) {
+        if self.account.as_ref().is_some_and(|account| !account.seen.finishes.is_empty()) {
+            // Some upstreams close without `[DONE]`; all that was promised has come.
+            return self.done(None).await;
+        }
+        self.failed(Ending::UpstreamFailed, "the stream ended before its last event".to_owned()).await;
+    }
+
+    /// The upstream failed: another one takes over while nothing with meaning has left, else the stream ends with an
+    /// error.
+    pub(super) async fn failed(&mut self, ending: Ending, fault: String) {
+        self.reply.lease.fail();
+        if self.semantic.is_none() {
+            self.dispatch.note_failure(&fault);
+            if let Ok(next) = self.dispatch.next().await
+                && next.streams()
+            {
+                return self.take_over(next);
+            }
+        }
+        self.close_with_error(ending, fault);
+    }
+
+    fn take_over(&mut self, next: Reply) {
+        let Some(account) = &mut self.account else { return };
+        account.take_over(&next);
+        self.frames = Frames::new(account.admission.snapshot.config.limits.event_bytes);
+        self.prelude.clear();
+        self.held = 0;
+        self.reply = next;
+    }
+
+    /// Ends the stream with an error in its dialect, or leaves the status to say it where nothing has left yet.
+    pub(super) fn close_with_error(&mut self, ending: Ending, fault: String) {
+        let error = public_fault(ending);
+        if self.semantic.is_none() {
+            // What came before any meaning says nothing to the client; the status or the error frame does.
+            self.prelude.clear();
+        }
+        if !self.flush() {
+            return;
+        }
+        if self.delivered.is_empty() {
+            self.early_fault = Some(error);
+            return self.close(ending, Some(fault), None);
+        }
+        let frames = dialect::error_frames(self.dialect, &error);
+        self.give(vec![frames.body]);
+        self.close(ending, Some(fault), Some(frames.last));
+    }
+
+    /// Lets all that was held leave; `false` where a rule stopped the exchange at that.
+    fn flush(&mut self) -> bool {
+        self.let_prelude_through();
+        if matches!(self.stage, Stage::Reading) {
+            let mut released = Vec::new();
+            self.gate.finish(&mut released);
+            self.give(released);
+            if self.gate.stopped().is_some() {
+                self.stopped();
+            }
+        }
+        matches!(self.stage, Stage::Reading)
+    }
+
+    /// Ends a reply that is made for its reader alone, who has left.
+    pub(super) fn abandon(&mut self) {
+        if matches!(self.stage, Stage::Reading) && self.reply.ends_with_reader() {
+            self.close(Ending::ClientLeft, None, None);
+        }
+    }
+
+    /// Writes the record; the last frame waits for it where that was promised.
+    fn close(&mut self, ending: Ending, fault: Option<String>, last: Option<Bytes>) {
+        let Some(mut account) = self.account.take() else { return };
+        let changed = self.gate.changed() || ending != Ending::Complete;
+        let mut delivered = std::mem::take(&mut self.delivered);
+        if let Some(last) = &last {
+            delivered.push(last.clone(), usize::MAX);
+        }
+        let (mut segments, found) = self.gate.take_parts();
+        self.reply.note(&mut segments);
+        account.found.append(found);
+        account.attempts = self.dispatch.take_attempts();
+        let durable = account.close(Outcome {
+            ending: Some(ending),
+            status: self.early_fault.as_ref().map_or(200, |fault| fault.status),
+            fault,
+            segments,
+            delivered: changed.then_some(delivered.parts),
+            host_error: None,
+        });
+        self.stage = match self.recording {
+            Recording::Required => Stage::Sealing(durable, last),
+            Recording::BestEffort => {
+                self.out.extend(last);
+                Stage::Lingering
+            }
+        };
+    }
+}
+
+/// What the client may read of an ending.
+fn public_fault(ending: Ending) -> Fault {
+    match ending {
+        Ending::TimedOut => Fault::upstream(504, "upstream_timeout", "The upstream's reply did not come in time."),
+        Ending::Drained => {
+            Fault::unavailable("gateway_draining", "The gateway is shutting down.", Duration::from_secs(1))
+        }
+        _ => Fault::upstream(502, "upstream_failed", "The upstream's reply ended early."),
+    }
+}

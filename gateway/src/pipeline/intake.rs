@@ -1,0 +1,232 @@
+//! The beginning of an exchange: body to request, request to route, and the record's first frame.
+//! Every way out of here after admission leaves a record.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::account::{Account, ClientLeft, Kept, Outcome, Seen};
+use super::body::ReplyBody;
+use super::{Gateway, head, whole};
+use crate::admit::Admission;
+use crate::config::{Limits, Recording};
+use crate::dialect;
+use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Request, Timings};
+use crate::fault::Fault;
+use crate::listen::Peer;
+use crate::record::{Begin, Durable};
+use crate::route::{Constraints, Route};
+use crate::screen::{Found, Stop, Watch};
+use crate::upstream::Outgoing;
+
+/// Request headers that are recorded: who and what the client is, never what it proves itself by.
+const RECORDED: [&str; 10] = [
+    "user-agent",
+    "content-type",
+    "accept",
+    "accept-language",
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "x-stainless-lang",
+    "x-stainless-package-version",
+    "traceparent",
+];
+
+/// Request headers that go on to the upstream.
+const FORWARDED: [&str; 7] =
+    ["accept", "openai-beta", "http-referer", "x-title", "idempotency-key", "traceparent", "tracestate"];
+
+/// What is known of an exchange once it is admitted.
+pub(super) struct Arrival {
+    pub gateway: Arc<Gateway>,
+    pub id: ExchangeId,
+    pub started: Instant,
+    pub at: OffsetDateTime,
+    pub peer: Peer,
+    pub caller: Arc<Caller>,
+    pub admission: Admission,
+    pub client_left: ClientLeft,
+    pub headers: HeaderMap,
+}
+
+/// An exchange that has been understood and whose record has begun.
+pub(super) struct Taken {
+    pub account: Account,
+    pub request: Request,
+    pub route: Route,
+    pub watch: Watch,
+    pub recording: Recording,
+    /// Resolves when the begin frame is durable; absent where nobody needs to wait.
+    pub durable: Option<Durable>,
+    pub outgoing: Outgoing,
+}
+
+type Refusal = Box<Response<ReplyBody>>;
+
+/// Reads, decodes and routes a request, and begins its record.
+pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
+    let limits = arrival.admission.snapshot.config.limits.clone();
+    let raw = match read(body, &limits).await {
+        Ok(raw) => raw,
+        Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
+    };
+    let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
+        Ok(request) => request,
+        Err(error) => return Err(reject(arrival, raw, error.into()).await),
+    };
+    let snapshot = arrival.admission.snapshot.clone();
+    let route = match snapshot.routes.route(&request.model, &Constraints::default()) {
+        Ok(route) => route,
+        Err(error) => return Err(reject(arrival, raw, error.into()).await),
+    };
+    let recording = route.recording;
+    let mut slot = match arrival.gateway.recorder.reserve(recording) {
+        Ok(slot) => slot,
+        Err(_) => {
+            arrival.gateway.metrics.rejected("record");
+            return Err(Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &whole::unrecorded())));
+        }
+    };
+    let durable = slot.begin(begin(&arrival, &request, raw, recording));
+    let watch = snapshot.rules.watch(&arrival.caller, &request.model);
+    let mut outgoing = outgoing(&arrival);
+    let account = account(arrival, slot, &request);
+    account.span.propagate(&mut outgoing.headers);
+    let durable = (recording == Recording::Required).then_some(durable);
+    Ok(Box::new(Taken { account, request, route, watch, recording, durable, outgoing }))
+}
+
+/// A rule stopped the prompt: the caller learns that, and the record says why.
+pub(super) async fn stopped(account: Account, stop: Stop, recording: Recording) -> Response<ReplyBody> {
+    let message = stop.message.as_deref().unwrap_or("The request was stopped by a content rule of your organisation.");
+    let fault = Fault::invalid("content_policy_violation", message);
+    let id = account.id;
+    let durable = account.close(Outcome {
+        ending: Some(Ending::Stopped),
+        status: fault.status,
+        fault: Some("stopped by a rule".to_owned()),
+        ..Outcome::default()
+    });
+    if recording == Recording::Required && durable.await.is_err() {
+        return head::fault(Dialect::OpenaiChat, Some(id), &whole::unrecorded());
+    }
+    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+}
+
+/// Records and answers a request that could not be taken.
+async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
+    let Ok(mut slot) = arrival.gateway.recorder.reserve(Recording::BestEffort) else {
+        return Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &fault));
+    };
+    let unread = Request {
+        dialect: Dialect::OpenaiChat,
+        raw: raw.clone(),
+        edited: false,
+        model: String::new(),
+        model_at: 0..0,
+        stream: false,
+        stream_usage: false,
+        choices: 1,
+        messages: Vec::new(),
+        tools: None,
+        sampling: crate::exchange::Sampling::default(),
+    };
+    drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
+    let account = account(arrival, slot, &unread);
+    Box::new(whole::failed(account, Ending::Rejected, format!("{}: {}", fault.code, fault.status), fault).await)
+}
+
+fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording) -> Begin {
+    let text = |name: &str| arrival.headers.get(name).and_then(|value| value.to_str().ok());
+    let headers = RECORDED.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?.to_owned())));
+    Begin {
+        exchange: arrival.id,
+        at: arrival.at,
+        dialect: request.dialect,
+        caller: (*arrival.caller).clone(),
+        peer: arrival.peer.address.ip().to_string(),
+        client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
+        model: request.model.clone(),
+        stream: request.stream,
+        request: raw,
+        headers: headers.collect(),
+        snapshot: arrival.admission.snapshot.digest.clone(),
+        recording,
+    }
+}
+
+fn account(arrival: Arrival, slot: crate::record::Slot, request: &Request) -> Account {
+    let span = arrival.gateway.traces.begin(&arrival.headers, &request.model, request.stream, arrival.at);
+    Account {
+        gateway: arrival.gateway,
+        admission: arrival.admission,
+        id: arrival.id,
+        started: arrival.started,
+        caller: arrival.caller,
+        model: request.model.clone(),
+        prompt: Account::question(request),
+        client_left: arrival.client_left,
+        slot,
+        span,
+        sent: None,
+        received: Kept::default(),
+        found: Found::default(),
+        attempts: Vec::new(),
+        upstream: None,
+        exposes_reasoning: None,
+        seen: Seen::default(),
+        timings: Timings::default(),
+    }
+}
+
+fn outgoing(arrival: &Arrival) -> Outgoing {
+    let mut headers = HeaderMap::new();
+    for name in FORWARDED {
+        if let Some(value) = arrival.headers.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    Outgoing { id: arrival.id, headers }
+}
+
+/// Reads a body whole, bounded in size and time.
+async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Fault> {
+    let too_large = || {
+        let message = format!("The request body is larger than {} bytes.", limits.body_bytes);
+        Fault::refused(413, "request_too_large", message)
+    };
+    if body.size_hint().lower() > limits.body_bytes as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(limits.body_time, collect(body, limits.body_bytes)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(too_large()),
+        Ok(Err(_)) => Err(Fault::invalid("incomplete_body", "The request body broke off.")),
+        Err(_) => Err(Fault::refused(408, "body_timeout", "The request body did not arrive in time.")),
+    }
+}
+
+/// The body's bytes; `None` where there are too many. One that comes in one piece is not copied.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Option<Bytes>, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.len() + whole.len() + data.len() > limit {
+            return Ok(None);
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(Some(if whole.is_empty() { first } else { whole.freeze() }))
+}

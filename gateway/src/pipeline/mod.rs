@@ -1,0 +1,196 @@
+//! The life of one exchange, step by step: the table of contents of the product. Each step is one module.
+
+mod account;
+mod body;
+mod closing;
+mod flow;
+mod head;
+mod intake;
+mod whole;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::admin::Health;
+use crate::admit::Door;
+use crate::dialect;
+use crate::exchange::{Dialect, Ending, ExchangeId};
+use crate::fault::Fault;
+use crate::identify::Keys;
+use crate::listen::Peer;
+use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
+use crate::record::{Recorder, wall_clock};
+use crate::route::Constraints;
+use crate::screen;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Dispatch, Upstreams};
+
+use account::ClientLeft;
+pub use body::ReplyBody;
+use body::{Attended, Flowing};
+use flow::Flow;
+
+/// The running parts that every exchange needs; one on each worker, and all but `upstreams` shared.
+pub struct Gateway {
+    /// What new exchanges run under.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Callers' keys.
+    pub keys: Arc<Keys>,
+    /// Room for exchanges.
+    pub door: Arc<Door>,
+    /// What can answer.
+    pub upstreams: Arc<Upstreams>,
+    /// Where records go.
+    pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Spans, where they are exported.
+    pub traces: Traces,
+    /// What is told to whoever asks how the gateway is.
+    pub health: Arc<Health>,
+}
+
+impl Gateway {
+    /// Answers one request of the front door.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+        if let Some((status, kind, body)) = self.health.answer(request.uri().path(), peer.address) {
+            return head::text(status, kind, body);
+        }
+        let dialect = Dialect::OpenaiChat;
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/v1/chat/completions") => {
+                let client_left: ClientLeft = Arc::new(AtomicBool::new(false));
+                let id = ExchangeId::begin();
+                let echoed = request.headers().get(head::REQUEST_ID).cloned();
+                let work = exchange(self, id, request, peer, client_left.clone());
+                let mut response = Attended::new(work, client_left).await;
+                if let Some(echoed) = echoed {
+                    response.headers_mut().insert(head::CLIENT_REQUEST_ID, echoed);
+                }
+                response
+            }
+            (&Method::GET, "/v1/models") => self.models(request.headers()),
+            (&Method::GET, path) if path.starts_with(MODEL) => self.model(request.headers(), path),
+            (_, "/v1/chat/completions" | "/v1/models") => head::fault(
+                dialect,
+                None,
+                &Fault::refused(405, "method_not_allowed", "This path does not take that method."),
+            ),
+            (_, path) => {
+                let message = format!("Unknown request URL: {}", path.chars().take(200).collect::<String>());
+                head::fault(dialect, None, &Fault::refused(404, "unknown_url", message))
+            }
+        }
+    }
+
+    fn models(&self, headers: &HeaderMap) -> Response<ReplyBody> {
+        match self.keys.identify(headers, wall_clock()) {
+            Ok(_) => {
+                let body = dialect::write_models(Dialect::OpenaiChat, self.snapshot.load().routes.models());
+                head::json(StatusCode::OK, body)
+            }
+            Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
+        }
+    }
+
+    fn model(&self, headers: &HeaderMap, path: &str) -> Response<ReplyBody> {
+        if let Err(error) = self.keys.identify(headers, wall_clock()) {
+            return head::fault(Dialect::OpenaiChat, None, &error.into());
+        }
+        let name = path.strip_prefix(MODEL).unwrap_or_default();
+        match self.snapshot.load().routes.route(name, &Constraints::default()) {
+            Ok(_) => head::json(StatusCode::OK, dialect::write_model(Dialect::OpenaiChat, name)),
+            Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
+        }
+    }
+}
+
+/// Where one model is asked for by name.
+const MODEL: &str = "/v1/models/";
+
+/// The steps of one exchange, in order.
+async fn exchange(
+    gateway: Arc<Gateway>,
+    id: ExchangeId,
+    request: Request<Incoming>,
+    peer: Peer,
+    client_left: ClientLeft,
+) -> Response<ReplyBody> {
+    let (started, at) = (Instant::now(), wall_clock());
+    let dialect = Dialect::OpenaiChat;
+    let (parts, body) = request.into_parts();
+
+    // Identify.
+    let caller = match gateway.keys.identify(&parts.headers, at) {
+        Ok(caller) => caller,
+        Err(error) => {
+            gateway.metrics.rejected("identify");
+            return head::fault(dialect, Some(id), &error.into());
+        }
+    };
+    // Admit.
+    let admission = match gateway.door.admit(gateway.snapshot.load_full()) {
+        Ok(admission) => admission,
+        Err(error) => {
+            gateway.metrics.rejected("admit");
+            return head::fault(dialect, Some(id), &error.into());
+        }
+    };
+    let arrival =
+        intake::Arrival { gateway, id, started, at, peer, caller, admission, client_left, headers: parts.headers };
+    // Decode, and find who could answer; the record begins with what came.
+    let intake::Taken { mut account, request, route, watch, recording, durable, outgoing } =
+        match intake::take(arrival, body).await {
+            Ok(taken) => *taken,
+            Err(response) => return *response,
+        };
+    // Screen the prompt.
+    let screened = match watch.prompt(request, &mut account.found) {
+        screen::Outcome::Pass(screened) => screened,
+        screen::Outcome::Stop(stop) => return intake::stopped(account, stop, recording).await,
+    };
+    account.timings.screened = Some(started.elapsed());
+    // The upstream is called once the begin frame is durable, where that was promised.
+    if let Some(durable) = durable
+        && durable.await.is_err()
+    {
+        let text = "the begin record could not be made durable".to_owned();
+        return whole::failed(account, Ending::Rejected, text, whole::unrecorded()).await;
+    }
+    // Dispatch.
+    let mut dispatch = Dispatch::new(account.gateway.upstreams.clone(), route, *screened, outgoing);
+    let reply = match dispatch.next().await {
+        Ok(reply) => reply,
+        Err(failure) => {
+            account.attempts = dispatch.take_attempts();
+            let ending = if failure.timed_out() { Ending::TimedOut } else { Ending::UpstreamFailed };
+            return whole::failed(account, ending, failure.to_string(), failure.into()).await;
+        }
+    };
+    account.take_over(&reply);
+    // Segment, screen, encode, relay, judge and record: as the reply comes.
+    if reply.streams() {
+        relay(Flow::new(account, dispatch, reply, recording, watch)).await
+    } else {
+        whole::answer(account, dispatch, reply, recording, watch).await
+    }
+}
+
+/// Starts a stream: its head leaves with the first bytes, so that a failure before them still has a status of its own.
+async fn relay(flow: Box<Flow>) -> Response<ReplyBody> {
+    let (id, status, headers) = flow.head();
+    let (flow, first) = flow.step().await;
+    if let Some(fault) = flow.early_fault() {
+        return head::fault(Dialect::OpenaiChat, Some(id), fault);
+    }
+    match first {
+        Some(first) => head::reply(id, status, &headers, ReplyBody::Flowing(Flowing::new(first, flow))),
+        None => head::reply(id, status, &headers, ReplyBody::Whole(None)),
+    }
+}

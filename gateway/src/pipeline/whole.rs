@@ -1,0 +1,232 @@
+//! A reply that is not a stream: read whole, screened whole, answered whole. Streams are [`super::flow`]'s.
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::account::{Account, Outcome};
+use super::body::ReplyBody;
+use super::head;
+use crate::admit::Phase;
+use crate::config::Recording;
+use crate::dialect;
+use crate::exchange::{Channel, Delta, Dialect, Ending};
+use crate::fault::Fault;
+use crate::screen::{Gate, Watch};
+use crate::upstream::{Dispatch, Reply};
+
+/// Why a body could not be read.
+enum Unread {
+    Failed(String),
+    TooLong,
+    TimedOut,
+    Ending,
+}
+
+/// Answers with a whole reply, trying the next candidate where one fails before anything has left.
+pub(super) async fn answer(
+    mut account: Account,
+    mut dispatch: Dispatch,
+    mut reply: Reply,
+    recording: Recording,
+    watch: Watch,
+) -> http::Response<ReplyBody> {
+    loop {
+        match read(&mut account, &mut reply).await {
+            Ok(body) => {
+                account.attempts = dispatch.take_attempts();
+                return match reply.status {
+                    status if status.is_success() => screened(account, reply, body, recording, watch).await,
+                    _ => refused(account, reply, body).await,
+                };
+            }
+            Err(unread) => {
+                reply.lease.fail();
+                let (ending, text, fault) = unread.explain();
+                dispatch.note_failure(&text);
+                if matches!(unread, Unread::Failed(_) | Unread::TimedOut)
+                    && let Ok(next) = dispatch.next().await
+                {
+                    account.take_over(&next);
+                    reply = next;
+                    continue;
+                }
+                account.attempts = dispatch.take_attempts();
+                return failed(account, ending, text, fault).await;
+            }
+        }
+    }
+}
+
+impl Unread {
+    fn explain(&self) -> (Ending, String, Fault) {
+        match self {
+            Self::Failed(why) => (
+                Ending::UpstreamFailed,
+                why.clone(),
+                Fault::upstream(502, "upstream_failed", "The upstream's reply broke off."),
+            ),
+            Self::TooLong => (
+                Ending::UpstreamFailed,
+                "the reply exceeds limits.reply_bytes".to_owned(),
+                Fault::upstream(
+                    502,
+                    "upstream_reply_too_large",
+                    "The upstream's reply is larger than the gateway passes on.",
+                ),
+            ),
+            Self::TimedOut => (
+                Ending::TimedOut,
+                "the reply did not come in time".to_owned(),
+                Fault::upstream(504, "upstream_timeout", "The upstream did not answer in time."),
+            ),
+            Self::Ending => (
+                Ending::Drained,
+                "the gateway was shutting down".to_owned(),
+                Fault::unavailable(
+                    "gateway_draining",
+                    "The gateway is shutting down.",
+                    std::time::Duration::from_secs(1),
+                ),
+            ),
+        }
+    }
+}
+
+async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread> {
+    let limit = account.reply_limit();
+    let deadline = reply.started + reply.timeouts.first_event.min(reply.timeouts.total);
+    let mut first: Option<Bytes> = None;
+    let mut whole = BytesMut::new();
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = reply.body.chunk() => chunk,
+            () = tokio::time::sleep_until(deadline) => return Err(Unread::TimedOut),
+            _ = account.admission.closing.wait_for(|phase| *phase == Phase::Ending) => return Err(Unread::Ending),
+        };
+        match chunk {
+            None => break,
+            Some(Err(error)) => return Err(Unread::Failed(error.to_string())),
+            Some(Ok(bytes)) if first.is_none() && whole.is_empty() => first = Some(bytes),
+            Some(Ok(bytes)) => {
+                whole.extend_from_slice(&first.take().unwrap_or_default());
+                whole.extend_from_slice(&bytes);
+            }
+        }
+        if whole.len() + first.as_ref().map_or(0, Bytes::len) > limit {
+            return Err(Unread::TooLong);
+        }
+    }
+    let body = first.unwrap_or_else(|| whole.freeze());
+    account.received.push(body.clone(), limit);
+    Ok(body)
+}
+
+async fn screened(
+    mut account: Account,
+    mut reply: Reply,
+    body: Bytes,
+    recording: Recording,
+    watch: Watch,
+) -> http::Response<ReplyBody> {
+    let dialect = Dialect::OpenaiChat;
+    let mut observed = match dialect::read_reply(dialect, &body) {
+        Ok(observed) => observed,
+        Err(error) => {
+            reply.lease.fail();
+            let fault =
+                Fault::upstream(502, "upstream_reply_malformed", "The upstream's reply is not what its dialect says.");
+            return failed(account, Ending::UpstreamFailed, error.to_string(), fault).await;
+        }
+    };
+    reply.lease.first_event();
+    reply.lease.succeed();
+    account.seen.note(&mut observed);
+    note_times(&mut account, &observed.deltas);
+    let mut gate = Gate::new(watch, account.reply_limit(), reply.inline_reasoning());
+    let mut out = Vec::new();
+    gate.push(body, &observed, &mut out);
+    gate.finish(&mut out);
+    let stop = gate.stopped().cloned();
+    let changed = gate.changed();
+    let (mut segments, found) = gate.take_parts();
+    reply.note(&mut segments);
+    account.found.append(found);
+    let bytes = match &stop {
+        Some(stop) => dialect::stop_reply(dialect, &account.reply_head().borrow(), stop.message.as_deref()),
+        None => out.pop().unwrap_or_default(),
+    };
+    let id = account.id;
+    let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
+    let delivered = (changed || stop.is_some()).then(|| vec![bytes.clone()]);
+    let durable = account.close(Outcome {
+        ending: Some(ending),
+        status: reply.status.as_u16(),
+        segments,
+        delivered,
+        ..Outcome::default()
+    });
+    if recording == Recording::Required && durable.await.is_err() {
+        return head::fault(dialect, Some(id), &unrecorded());
+    }
+    head::reply(id, reply.status, &reply.headers, bytes.into())
+}
+
+fn note_times(account: &mut Account, deltas: &[Delta]) {
+    for channel in [Channel::Reasoning, Channel::Answer] {
+        if deltas.iter().any(|delta| delta.channel == channel && !delta.text.is_empty()) {
+            account.note_text(channel);
+        }
+    }
+}
+
+/// The upstream answered with an error status: the caller gets it as it came, unless it speaks of our credentials.
+async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
+    let id = account.id;
+    let ours = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
+    let hidden = ours && !reply.content_block;
+    let fault =
+        Fault::upstream(502, "upstream_rejected_gateway", "The upstream rejected the gateway's own credentials.");
+    let outcome = Outcome {
+        ending: Some(Ending::UpstreamFailed),
+        status: if hidden { fault.status } else { reply.status.as_u16() },
+        fault: Some(format!("upstream answered {}", reply.status.as_u16())),
+        host_error: Some((reply.status.as_u16(), body.clone())),
+        ..Outcome::default()
+    };
+    drop(account.close(outcome));
+    if hidden {
+        head::fault(Dialect::OpenaiChat, Some(id), &fault)
+    } else {
+        head::reply(id, reply.status, &reply.headers, body.into())
+    }
+}
+
+/// Ends an exchange that got no reply.
+pub(super) async fn failed(account: Account, ending: Ending, text: String, fault: Fault) -> http::Response<ReplyBody> {
+    let id = account.id;
+    let outcome = Outcome { ending: Some(ending), status: fault.status, fault: Some(text), ..Outcome::default() };
+    drop(account.close(outcome));
+    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+}
+
+/// The promise of a durable record could not be kept.
+pub(super) fn unrecorded() -> Fault {
+    Fault::unavailable(
+        "recording_unavailable",
+        "The gateway cannot record this request as its policy requires.",
+        std::time::Duration::from_secs(5),
+    )
+}
+
+impl Account {
+    /// Another upstream's reply takes the place of one that failed.
+    pub fn take_over(&mut self, reply: &Reply) {
+        self.received = super::account::Kept::default();
+        self.upstream = Some(reply.upstream.clone());
+        self.exposes_reasoning = reply.exposes_reasoning;
+        self.sent = reply.sent.clone();
+        self.timings.first_byte = Some(Instant::now() - self.started);
+    }
+}

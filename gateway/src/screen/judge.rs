@@ -1,0 +1,78 @@
+//! Asks policies what the model did. It gathers nothing itself: the reply's texts and signals are handed in.
+
+use candor_policies as policies;
+
+use super::rules::from_policies;
+use crate::exchange::{Ending, Evidence, Verdict};
+
+/// What a verdict is made from.
+#[derive(Debug, Default)]
+pub struct Case<'a> {
+    /// The last thing asked.
+    pub prompt: &'a str,
+    /// The model's thinking, where the route shows it.
+    pub reasoning: Option<&'a str>,
+    /// The answer.
+    pub answer: &'a str,
+    /// The vendor's own refusal field.
+    pub refusal: Option<&'a str>,
+    /// Why the reply ended, in the upstream's word.
+    pub finish: Option<&'a str>,
+    /// An error that the host gave, before or inside the reply.
+    pub error: Option<HostError<'a>>,
+    /// How the exchange ended; absent for traffic recorded elsewhere.
+    pub ending: Option<Ending>,
+    /// Whether the route is known to show reasoning.
+    pub exposes_reasoning: Option<bool>,
+    /// Whether tools were called, so that an empty answer is none.
+    pub tools_called: bool,
+}
+
+/// A host's error.
+#[derive(Debug, Clone, Copy)]
+pub struct HostError<'a> {
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Body as sent.
+    pub body: &'a str,
+}
+
+/// What the model did.
+#[must_use]
+pub fn judge(judge: &policies::Judge, case: &Case<'_>) -> Verdict {
+    let verdict = judge.verdict(&policies::Case {
+        prompt: case.prompt,
+        reasoning: case.reasoning,
+        answer: case.answer,
+        refusal: case.refusal,
+        finish_reason: case.finish,
+        error: case.error.map(|error| policies::HostError { status: error.status, body: error.body }),
+        ending: match case.ending {
+            None | Some(Ending::Complete | Ending::Stopped | Ending::Rejected) => policies::Ending::Complete,
+            Some(Ending::ClientLeft) => policies::Ending::ClientLeft,
+            Some(Ending::UpstreamFailed | Ending::TimedOut | Ending::Drained) => policies::Ending::Cut,
+        },
+        exposes_reasoning: case.exposes_reasoning,
+        own_policy: case.ending == Some(Ending::Stopped),
+        tools_called: case.tools_called,
+    });
+    Verdict {
+        choice: 0,
+        outcome: verdict.outcome.name(),
+        manners: verdict.manners.iter().map(|manner| manner.name()).collect(),
+        evidence: verdict
+            .evidence
+            .into_iter()
+            .map(|evidence| Evidence {
+                channel: from_policies(evidence.channel),
+                span: evidence.span,
+                what: evidence.what,
+            })
+            .collect(),
+        language: verdict.language,
+        confidence: verdict.confidence,
+        decided_by: verdict.decided_by.name(),
+        signal: verdict.signal,
+        detector: verdict.detector,
+    }
+}

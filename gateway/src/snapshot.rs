@@ -1,0 +1,42 @@
+//! The immutable rules, routes and settings that one exchange runs under, and their digest. It starts nothing.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use candor_policies::Judge;
+
+use crate::config::{Config, Loaded};
+use crate::route::Table;
+use crate::screen::Rules;
+
+/// What an exchange runs under.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Settings.
+    pub config: Config,
+    /// Rules.
+    pub rules: Rules,
+    /// Routes.
+    pub routes: Table,
+    /// Says what models did.
+    pub judge: Judge,
+    /// SHA-256 over settings (secrets masked), rules and the detector's version, in hexadecimal.
+    pub digest: Arc<str>,
+}
+
+impl Snapshot {
+    /// Builds a snapshot.
+    ///
+    /// # Errors
+    /// Every mistake of the rule packs, ready to be shown.
+    pub fn build(loaded: Loaded) -> Result<Self, Vec<String>> {
+        let policies = &loaded.config.policies;
+        let rules = Rules::compile(&policies.shipped, &policies.files)?;
+        let routes = Table::new(&loaded.config.models, &loaded.config.upstreams);
+        let judge = Judge::shipped();
+        let text = format!("{}\n{}\n{}", loaded.resolved, rules.digest(), judge.version());
+        let digest = digest(&SHA256, text.as_bytes());
+        let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { config: loaded.config, rules, routes, judge, digest: hexadecimal.into() })
+    }
+}

@@ -1,0 +1,166 @@
+//! Callers' keys: made, listed, revoked. The key itself is given out once and never kept; what is kept is its
+//! SHA-256.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
+use sqlx::postgres::PgRow;
+use sqlx::{Row, query};
+use time::OffsetDateTime;
+
+use super::{Error, Store};
+
+/// Marks a key as one of ours, for people and for scanners of leaked secrets.
+const PREFIX: &str = "ck-";
+
+/// Letters of a key: 43 of 62 hold 256 bits.
+const LETTERS: usize = 43;
+
+/// What a key is made of.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// One key as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Public id.
+    pub id: String,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// Who it stands for.
+    pub caller: String,
+    /// The caller's team.
+    pub team: Option<String>,
+    /// The caller's role.
+    pub role: Option<String>,
+    /// When it was made.
+    pub created: OffsetDateTime,
+    /// When it ends.
+    pub expires: Option<OffsetDateTime>,
+    /// When it was revoked.
+    pub revoked: Option<OffsetDateTime>,
+}
+
+/// What a new key shall stand for.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Who it stands for.
+    pub caller: String,
+    /// The caller's team.
+    pub team: Option<String>,
+    /// The caller's role.
+    pub role: Option<String>,
+    /// When it ends.
+    pub expires: Option<OffsetDateTime>,
+}
+
+/// What became of a key that was to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// It is revoked now.
+    Now,
+    /// It had been revoked before.
+    Before(OffsetDateTime),
+    /// There is no such key.
+    Unknown,
+}
+
+/// All keys, oldest first, revoked ones included.
+///
+/// # Errors
+/// The database is away.
+pub async fn load_all(store: &Store) -> Result<Vec<StoredKey>, Error> {
+    let rows =
+        query("SELECT id, hash, caller, team, role, created, expires, revoked FROM caller_key ORDER BY created, id")
+            .fetch_all(&store.pool)
+            .await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+}
+
+/// Makes a key; the text that comes back with it is the only copy.
+///
+/// # Errors
+/// The database is away, or the system has no randomness to give.
+pub async fn create(store: &Store, new: &NewKey) -> Result<(StoredKey, String), Error> {
+    let key = random_key()?;
+    let hash = digest(&SHA256, key.as_bytes());
+    let row = query(
+        "INSERT INTO caller_key (id, hash, caller, team, role, expires) VALUES ($1, $2, $3, $4, $5, $6)
+         RETURNING id, hash, caller, team, role, created, expires, revoked",
+    )
+    .bind(random_id()?)
+    .bind(hash.as_ref())
+    .bind(&new.caller)
+    .bind(&new.team)
+    .bind(&new.role)
+    .bind(new.expires)
+    .fetch_one(&store.pool)
+    .await?;
+    Ok((read(&row)?, key))
+}
+
+/// Revokes a key for good.
+///
+/// # Errors
+/// The database is away.
+pub async fn revoke(store: &Store, id: &str) -> Result<Revoked, Error> {
+    let row = query(
+        "WITH before AS (SELECT id, revoked FROM caller_key WHERE id = $1 FOR UPDATE)
+         UPDATE caller_key SET revoked = coalesce(caller_key.revoked, now()) FROM before
+         WHERE caller_key.id = before.id RETURNING before.revoked AS before",
+    )
+    .bind(id)
+    .fetch_optional(&store.pool)
+    .await?;
+    let Some(row) = row else { return Ok(Revoked::Unknown) };
+    Ok(row.try_get::<Option<OffsetDateTime>, _>("before")?.map_or(Revoked::Now, Revoked::Before))
+}
+
+fn read(row: &PgRow) -> Result<StoredKey, sqlx::Error> {
+    let hash: Vec<u8> = row.try_get("hash")?;
+    Ok(StoredKey {
+        id: row.try_get("id")?,
+        hash: hash.try_into().map_err(|_| sqlx::Error::Decode("a hash is not 32 bytes long".into()))?,
+        caller: row.try_get("caller")?,
+        team: row.try_get("team")?,
+        role: row.try_get("role")?,
+        created: row.try_get("created")?,
+        expires: row.try_get("expires")?,
+        revoked: row.try_get("revoked")?,
+    })
+}
+
+fn random_key() -> Result<String, Error> {
+    let mut key = PREFIX.to_owned();
+    while key.len() < PREFIX.len() + LETTERS {
+        let mut bytes = [0; 64];
+        fill(&mut bytes)?;
+        // Bytes beyond the largest multiple of 62 would favour some letters.
+        let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(*byte % 62)));
+        key.extend(letters.map(|letter| char::from(*letter)).take(PREFIX.len() + LETTERS - key.len()));
+    }
+    Ok(key)
+}
+
+fn random_id() -> Result<String, Error> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(bytes.iter().fold("key_".to_owned(), |id, byte| id + &format!("{byte:02x}")))
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+    rand::fill(bytes).map_err(|_| Error::Unavailable("the system gives no random bytes".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_long_readable_and_never_the_same() {
+        let keys: std::collections::BTreeSet<String> = (0..50).filter_map(|_| random_key().ok()).collect();
+        assert_eq!(keys.len(), 50);
+        for key in keys {
+            assert_eq!(key.len(), PREFIX.len() + LETTERS, "{key}");
+            assert!(key.strip_prefix("ck-").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Bytes on their way into `payload` and out of it: compressed where that pays. It knows nothing of what they mean.
+
+use bytes::Bytes;
+
+/// Shorter bytes are kept as they are: a zstd frame's head and the time are worth more than what is saved.
+const WORTH_COMPRESSING: usize = 1024;
+
+/// Fast, and for short JSON hardly worse than the higher levels.
+const LEVEL: i32 = 1;
+
+/// Largest payload that is taken out again; anything larger was not put in by a gateway.
+const LARGEST: usize = 1 << 30;
+
+/// Packs bytes that stand one after the other; the codec's name comes with them.
+pub(super) fn pack(parts: &[Bytes]) -> (&'static str, Bytes) {
+    let joined = match parts {
+        [one] => one.clone(),
+        many => Bytes::from(many.concat()),
+    };
+    if joined.len() < WORTH_COMPRESSING {
+        return ("none", joined);
+    }
+    match zstd::bulk::compress(&joined, LEVEL) {
+        Ok(packed) if packed.len() < joined.len() => ("zstd", packed.into()),
+        _ => ("none", joined),
+    }
+}
+
+/// Takes packed bytes out again; `None` where they are damaged or of a codec that is not known.
+pub(super) fn unpack(codec: &str, size: i64, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    match codec {
+        "none" => Some(bytes),
+        "zstd" => zstd::bulk::decompress(&bytes, usize::try_from(size).ok()?.min(LARGEST)).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_out_again(parts in prop::collection::vec("[a-c]{0,900}", 0..5)) {
+            let whole: Vec<u8> = parts.concat().into_bytes();
+            let parts: Vec<Bytes> = parts.into_iter().map(Bytes::from).collect();
+            let (codec, packed) = pack(&parts);
+            prop_assert!(packed.len() <= whole.len());
+            prop_assert_eq!(unpack(codec, whole.len() as i64, packed.into()), Some(whole));
+        }
+    }
+
+    #[test]
+    fn damaged_or_unknown_bytes_come_out_as_nothing() {
+        assert_eq!(unpack("zstd", 100, vec![1, 2, 3]), None);
+        assert_eq!(unpack("zstd", -1, vec![]), None);
+        assert_eq!(unpack("lz4", 3, vec![1, 2, 3]), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! Frames as rows: what goes into which table, in texts that Postgres can take. It speaks no SQL.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::payload::pack;
+use crate::config::Recording;
+use crate::dialect;
+use crate::exchange::{Channel, Evidence, ExchangeId, Finding};
+use crate::record::{Attempt, Begin, End, Entry, Frame, Segment};
+
+/// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
+pub(super) const NAME: usize = 256;
+
+/// Bytes of a sentence at most.
+pub(super) const SENTENCE: usize = 2048;
+
+/// Characters of a text that lists show.
+const PREVIEW: usize = 200;
+
+/// What every row says of its exchange.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) exchange: Uuid,
+    pub(super) occurred_at: OffsetDateTime,
+}
+
+/// A row of `record_begin`.
+#[derive(Debug)]
+pub(super) struct BeginRow<'a> {
+    pub(super) key: Key,
+    pub(super) sequence: i64,
+    pub(super) begin: &'a Begin,
+    pub(super) preview: Option<String>,
+}
+
+/// A row of `record_end`; without an end where the exchange was closed afterwards.
+#[derive(Debug)]
+pub(super) struct EndRow<'a> {
+    pub(super) key: Key,
+    pub(super) sequence: i64,
+    pub(super) at: OffsetDateTime,
+    pub(super) ending: &'static str,
+    pub(super) end: Option<&'a End>,
+}
+
+impl EndRow<'_> {
+    /// How much was found.
+    pub(super) fn findings(&self) -> i32 {
+        self.end.map_or(0, |end| end.findings.len().try_into().unwrap_or(i32::MAX))
+    }
+
+    /// The strictest action that was asked for.
+    pub(super) fn action(&self) -> Option<&'static str> {
+        Some(self.end?.findings.iter().map(|finding| finding.action).max()?.name())
+    }
+
+    /// Bytes that came from the upstream.
+    pub(super) fn reply_bytes(&self) -> i64 {
+        let Some(end) = self.end else { return 0 };
+        let kept: usize = end.received.iter().map(Bytes::len).sum();
+        signed(kept).saturating_add(signed(end.unkept_bytes))
+    }
+}
+
+/// A row of `payload`.
+#[derive(Debug)]
+pub(super) struct PayloadRow {
+    pub(super) key: Key,
+    pub(super) part: &'static str,
+    pub(super) codec: &'static str,
+    pub(super) size: i64,
+    pub(super) bytes: Bytes,
+}
+
+/// A row of `loss`.
+#[derive(Debug)]
+pub(super) struct LossRow {
+    pub(super) sequence: i64,
+    pub(super) at: OffsetDateTime,
+    pub(super) count: i64,
+    pub(super) why: &'static str,
+}
+
+/// One of several things of an exchange, with its place among them.
+#[derive(Debug)]
+pub(super) struct Nth<'a, T> {
+    pub(super) key: Key,
+    pub(super) ordinal: i32,
+    pub(super) thing: &'a T,
+}
+
+/// All rows of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'a> {
+    pub(super) begins: Vec<BeginRow<'a>>,
+    pub(super) ends: Vec<EndRow<'a>>,
+    pub(super) payloads: Vec<PayloadRow>,
+    pub(super) findings: Vec<Nth<'a, Finding>>,
+    pub(super) evidence: Vec<Nth<'a, Evidence>>,
+    pub(super) attempts: Vec<Nth<'a, Attempt>>,
+    pub(super) losses: Vec<LossRow>,
+}
+
+impl<'a> Batch<'a> {
+    /// Sorts frames into rows.
+    pub(super) fn of(frames: &'a [Frame]) -> Self {
+        let mut batch = Self::default();
+        for frame in frames {
+            let sequence = signed(frame.sequence);
+            match &frame.entry {
+                Entry::Begin(begin) => batch.begin(sequence, begin),
+                Entry::End(end) => batch.end(sequence, end),
+                Entry::Closed { exchange, why } => batch.ends.push(EndRow {
+                    key: key(*exchange, frame.at),
+                    sequence,
+                    at: frame.at,
+                    ending: why.name(),
+                    end: None,
+                }),
+                Entry::Loss { count, why } => {
+                    batch.losses.push(LossRow { sequence, at: frame.at, count: signed(*count), why: why.name() });
+                }
+            }
+        }
+        batch
+    }
+
+    fn begin(&mut self, sequence: i64, begin: &'a Begin) {
+        let key = key(begin.exchange, begin.at);
+        self.begins.push(BeginRow { key, sequence, begin, preview: prompt_preview(begin) });
+        self.payload(key, "request", std::slice::from_ref(&begin.request));
+        if !begin.headers.is_empty() {
+            self.payload(key, "headers", &[json!(begin.headers).to_string().into()]);
+        }
+    }
+
+    fn end(&mut self, sequence: i64, end: &'a End) {
+        let key = key(end.exchange, end.at);
+        self.ends.push(EndRow { key, sequence, at: end.at, ending: end.ending.name(), end: Some(end) });
+        self.findings.extend(numbered(key, &end.findings));
+        self.evidence.extend(numbered(key, &end.verdict.evidence));
+        self.attempts.extend(numbered(key, &end.attempts));
+        if let Some(sent) = &end.sent {
+            self.payload(key, "sent", std::slice::from_ref(sent));
+        }
+        self.payload(key, "received", &end.received);
+        if let Some(delivered) = &end.delivered {
+            self.payload(key, "delivered", delivered);
+        }
+        if !end.segments.is_empty() {
+            self.payload(key, "segments", &[write_segments(&end.segments)]);
+        }
+    }
+
+    fn payload(&mut self, key: Key, part: &'static str, parts: &[Bytes]) {
+        let size: usize = parts.iter().map(Bytes::len).sum();
+        if size > 0 {
+            let (codec, bytes) = pack(parts);
+            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes });
+        }
+    }
+}
+
+/// The partition key of an exchange: the time inside its id, so that the id alone leads to its rows.
+pub(super) fn occurred_at(exchange: Uuid) -> Option<OffsetDateTime> {
+    let (seconds, nanos) = exchange.get_timestamp()?.to_unix();
+    let start = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+    start.checked_add(time::Duration::nanoseconds(nanos.into()))
+}
+
+/// A text that Postgres takes: without NUL, and not longer than so many bytes.
+pub(super) fn fit(text: &str, most: usize) -> Cow<'_, str> {
+    let cut = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    if cut.contains('\0') { Cow::Owned(cut.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(cut) }
+}
+
+/// The name of what was promised of a record.
+pub(super) fn promise(recording: Recording) -> &'static str {
+    match recording {
+        Recording::Required => "required",
+        Recording::BestEffort => "best_effort",
+    }
+}
+
+/// A count as Postgres has it.
+pub(super) fn signed(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// An HTTP status as a column has it.
+pub(super) fn small(status: u16) -> i16 {
+    status.try_into().unwrap_or(i16::MAX)
+}
+
+/// Why the choices ended, in the upstream's words.
+pub(super) fn finishes(end: &End) -> Option<String> {
+    let words: Vec<&str> = end.finishes.iter().map(|(_, word)| word.as_str()).collect();
+    (!words.is_empty()).then(|| fit(&words.join(", "), NAME).into_owned())
+}
+
+/// A time as a column has it.
+pub(super) fn micros(time: Duration) -> i64 {
+    signed(time.as_micros())
+}
+
+/// The first characters of a reply's answer, or of what stands in its place.
+pub(super) fn answer_preview(end: &End) -> Option<String> {
+    let of = |channel| end.segments.iter().find(|segment| segment.channel == channel && !segment.text.is_empty());
+    of(Channel::Answer).or_else(|| of(Channel::Refusal)).map(|segment| preview(&segment.text))
+}
+
+fn prompt_preview(begin: &Begin) -> Option<String> {
+    let request = dialect::read_request(begin.dialect, begin.request.clone()).ok()?;
+    let asked = request.messages.iter().rev().find(|message| message.role == "user")?;
+    Some(preview(&asked.passages.iter().find(|passage| !passage.text.is_empty())?.text))
+}
+
+fn preview(text: &str) -> String {
+    let words = text.trim_start().chars().take(PREVIEW);
+    words
+        .map(|c| {
+            if c == '\0' {
+                '\u{fffd}'
+            } else if c.is_whitespace() {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn key(exchange: ExchangeId, otherwise: OffsetDateTime) -> Key {
+    Key { exchange: exchange.0, occurred_at: occurred_at(exchange.0).unwrap_or(otherwise) }
+}
+
+fn numbered<T>(key: Key, things: &[T]) -> impl Iterator<Item = Nth<'_, T>> {
+    things.iter().zip(0..).map(move |(thing, ordinal)| Nth { key, ordinal, thing })
+}
+
+fn write_segments(segments: &[Segment]) -> Bytes {
+    let texts: Vec<_> = segments
+        .iter()
+        .map(|segment| {
+            json!({
+                "choice": segment.choice,
+                "channel": segment.channel.name(),
+                "part": segment.part,
+                "role": segment.role,
+                "authored_bytes": segment.authored_bytes,
+                "text": segment.text,
+            })
+        })
+        .collect();
+    json!(texts).to_string().into()
+}

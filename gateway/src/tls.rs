@@ -1,1 +1,0 @@
-//! TLS for the server and for clients of upstreams.

@@ -1,0 +1,175 @@
+//! Tells a vendor's content block from an error. It decides nothing about retries.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How deep an error body is searched: relays wrap the error of the vendor behind them.
+const DEPTH: u32 = 6;
+
+/// What an error must look like to be a content block; every part that is given must hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    /// Statuses, any of which will do; none means any.
+    #[serde(default)]
+    status: Vec<u16>,
+    /// Codes, any of which will do.
+    #[serde(default)]
+    code: Vec<String>,
+    /// Types, any of which will do.
+    #[serde(default, rename = "type")]
+    kind: Vec<String>,
+    /// Parts of the message, any of which will do.
+    #[serde(default)]
+    message: Vec<String>,
+}
+
+impl Signal {
+    /// Whether it asks for more than a status.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !(self.code.is_empty() && self.kind.is_empty() && self.message.is_empty())
+    }
+
+    /// Whether an error reply shows any of the signals.
+    #[must_use]
+    pub fn any(signals: &[Self], status: u16, body: &[u8]) -> bool {
+        let said = Said::of(body);
+        signals.iter().any(|signal| signal.shows(status, &said))
+    }
+
+    fn shows(&self, status: u16, said: &Said) -> bool {
+        let equal = |wanted: &[String], found: &[String]| {
+            wanted.is_empty() || wanted.iter().any(|word| found.iter().any(|text| text.eq_ignore_ascii_case(word)))
+        };
+        (self.status.is_empty() || self.status.contains(&status))
+            && equal(&self.code, &said.codes)
+            && equal(&self.kind, &said.kinds)
+            && (self.message.is_empty()
+                || self.message.iter().any(|part| said.messages.contains(&part.to_ascii_lowercase())))
+    }
+}
+
+/// What an error body says, wherever it says it.
+#[derive(Debug, Default)]
+struct Said {
+    codes: Vec<String>,
+    kinds: Vec<String>,
+    /// All messages, in lower case.
+    messages: String,
+}
+
+impl Said {
+    fn of(body: &[u8]) -> Self {
+        let mut said = Self::default();
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => said.search(&value, DEPTH),
+            Err(_) => said.add_message(&String::from_utf8_lossy(body)),
+        }
+        said
+    }
+
+    fn search(&mut self, value: &Value, depth: u32) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| self.search(item, depth)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match (name.as_str(), value) {
+                        ("code" | "status_code", Value::String(code)) => self.codes.push(code.clone()),
+                        ("code" | "status_code", Value::Number(code)) => self.codes.push(code.to_string()),
+                        ("type", Value::String(kind)) => self.kinds.push(kind.clone()),
+                        ("message" | "msg" | "status_msg" | "detail" | "error" | "raw", Value::String(text)) => {
+                            self.add_message(text);
+                        }
+                        _ => self.search(value, depth),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_message(&mut self, text: &str) {
+        self.messages.push_str(&text.to_ascii_lowercase());
+        self.messages.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::upstream::catalogue::load;
+
+    use super::*;
+
+    fn check(provider: &str, status: u16, body: &str, expected: bool) {
+        let catalogue = load().unwrap_or_else(|error| panic!("{error}"));
+        let entry = catalogue.entry(provider).unwrap_or_else(|| panic!("no {provider}"));
+        assert_eq!(Signal::any(&catalogue.signals(entry), status, body.as_bytes()), expected, "{provider} {body}");
+    }
+
+    #[test]
+    fn a_vendors_content_block_is_recognised() {
+        let deepseek = r#"{"error":{"message":"Content Exists Risk","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#;
+        check("deepseek", 400, deepseek, true);
+        check("openai-compatible", 400, deepseek, true);
+        let dashscope = r#"{"error":{"code":"data_inspection_failed","message":"Input data may contain inappropriate content.","type":"data_inspection_failed"},"request_id":"x"}"#;
+        check("dashscope", 400, dashscope, true);
+        check("openrouter", 502, dashscope, true);
+        check("dashscope", 400, r#"{"code":"DataInspectionFailed","message":"Output data may contain"}"#, true);
+        check(
+            "moonshot",
+            400,
+            r#"{"error":{"message":"The request was rejected because it was considered high risk","type":"content_filter"}}"#,
+            true,
+        );
+        check(
+            "azure-openai",
+            400,
+            r#"{"error":{"code":"content_filter","message":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+            true,
+        );
+        check(
+            "zhipu",
+            400,
+            r#"{"error":{"code":"1301","message":"系统检测到输入或生成内容可能包含不安全或敏感内容"}}"#,
+            true,
+        );
+        check("zhipu", 400, r#"{"error":{"code":1301,"message":"x"}}"#, true);
+        check("openai", 400, r#"{"error":{"code":"content_policy_violation","message":"x"}}"#, true);
+        check(
+            "openrouter",
+            403,
+            r#"{"error":{"code":403,"message":"Input was flagged by moderation","metadata":{"reasons":["x"],"flagged_input":"y"}}}"#,
+            true,
+        );
+        check(
+            "openrouter",
+            502,
+            r#"{"error":{"code":502,"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"code\":\"data_inspection_failed\"}}"}}}"#,
+            true,
+        );
+    }
+
+    #[test]
+    fn other_errors_are_no_blocks() {
+        let plain =
+            r#"{"error":{"message":"Invalid value for 'temperature'","type":"invalid_request_error","code":null}}"#;
+        for provider in ["deepseek", "dashscope", "moonshot", "openai", "openrouter", "openai-compatible", "zhipu"] {
+            check(provider, 400, plain, false);
+            check(provider, 429, r#"{"error":{"message":"Rate limit reached","code":"rate_limit_exceeded"}}"#, false);
+            check(provider, 500, "Internal Server Error", false);
+            check(provider, 400, "", false);
+        }
+        check("deepseek", 500, r#"{"error":{"message":"Content Exists Risk"}}"#, false);
+        check("zhipu", 400, r#"{"error":{"code":"1214","message":"x"}}"#, false);
+    }
+
+    #[test]
+    fn a_deep_or_odd_body_does_no_harm() {
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        for body in [deep.as_str(), "{\"error\":[1,null]}", "\u{0}", "{\"code\":true}"] {
+            check("openrouter", 400, body, false);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Tries the candidates of one exchange until one gives a reply head. Nothing of a reply has gone to the client before
+//! the last `next`, so every try is free to be given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use super::backends::{Backend, Kind, Upstreams};
+use super::choice::{self, View};
+use super::failure::{Error, Failure};
+use super::lease::Lease;
+use super::reply::{Answer, Reply};
+use super::retry::{self, Next, Shows};
+use super::tries::{Plan, Tries};
+use super::{local, remote};
+use crate::exchange::{ExchangeId, Request};
+use crate::record::{Attempt, wall_clock};
+use crate::route::{Candidate, Route};
+use crate::screen::Screened;
+
+/// A call that failed after this long is not made of the same candidate again.
+const LONG: Duration = Duration::from_secs(10);
+
+/// What goes out beside the body.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Our id of the exchange.
+    pub id: ExchangeId,
+    /// Headers of the client's that go on.
+    pub headers: HeaderMap,
+}
+
+/// The tries of one exchange.
+#[derive(Debug)]
+pub struct Dispatch {
+    upstreams: Arc<Upstreams>,
+    route: Route,
+    request: Screened<Request>,
+    outgoing: Outgoing,
+    tries: Tries,
+    dice: fastrand::Rng,
+    attempts: Vec<Attempt>,
+    /// The reply that was given last.
+    given: Option<Given>,
+}
+
+#[derive(Debug)]
+struct Given {
+    candidate: usize,
+    began: Instant,
+    /// Why it was given up, if it was.
+    failed: bool,
+}
+
+/// How one try went.
+struct Tried {
+    outcome: Result<Reply, Error>,
+    next: Next,
+    /// What its upstream asked for.
+    pause: Duration,
+}
+
+impl Dispatch {
+    /// No candidate is tried yet.
+    #[must_use]
+    pub fn new(upstreams: Arc<Upstreams>, route: Route, request: Screened<Request>, outgoing: Outgoing) -> Self {
+        let tries = Tries::new(route.candidates.len(), route.attempts);
+        let dice = fastrand::Rng::new();
+        Self { upstreams, route, request, outgoing, tries, dice, attempts: Vec::with_capacity(1), given: None }
+    }
+
+    /// A reply whose head has come: success, or an error status that is the caller's to see (a content block, a 4xx, or
+    /// the last try's).
+    ///
+    /// # Errors
+    /// The last try's, where it gave no reply at all.
+    pub async fn next(&mut self) -> Result<Reply, Failure> {
+        if let Some(given) = self.given.take() {
+            let next = if given.began.elapsed() > LONG { Next::Elsewhere } else { Next::Again };
+            self.tries.mark(given.candidate, next, Duration::ZERO);
+            if !self.go_on(true).await {
+                return Err(self.failure(given.candidate, Error::Broken("no further try is left")));
+            }
+        } else {
+            self.upstreams.backends().budget().earn();
+        }
+        loop {
+            let Some(candidate) = self.choose(Instant::now()) else {
+                return Err(Failure::new(None, Error::Unknown));
+            };
+            let began = Instant::now();
+            let mut tried = self.try_one(candidate, began).await;
+            if tried.next == Next::Again && began.elapsed() > LONG {
+                tried.next = Next::Elsewhere;
+            }
+            self.note(candidate, began, &tried);
+            if tried.next == Next::Give || !self.go_on(tried.called()).await {
+                self.given = Some(Given { candidate, began, failed: false });
+                return tried.outcome.map_err(|error| self.failure(candidate, error));
+            }
+        }
+    }
+
+    /// The reply last given failed on its way.
+    pub fn note_failure(&mut self, why: &str) {
+        if let (Some(attempt), Some(given)) = (self.attempts.last_mut(), &mut self.given) {
+            attempt.fault = Some(why.to_owned());
+            attempt.took = given.began.elapsed();
+            given.failed = true;
+        }
+    }
+
+    /// Every try so far, the last one included.
+    pub fn take_attempts(&mut self) -> Vec<Attempt> {
+        if let (Some(attempt), Some(given)) = (self.attempts.last_mut(), &self.given)
+            && !given.failed
+        {
+            attempt.took = given.began.elapsed();
+        }
+        std::mem::take(&mut self.attempts)
+    }
+
+    /// Who is tried next.
+    fn choose(&mut self, now: Instant) -> Option<usize> {
+        let mut open = (0..self.route.candidates.len()).filter(|candidate| self.tries.is_open(*candidate));
+        let first = open.next()?;
+        let Some(second) = open.next() else { return Some(first) };
+        let views: Vec<View> = [first, second].into_iter().chain(open).filter_map(|one| self.view(one, now)).collect();
+        choice::choose(&views, now, &mut self.dice)
+    }
+
+    fn view(&self, candidate: usize, now: Instant) -> Option<View> {
+        let Candidate { upstream, priority, weight, .. } = self.route.candidates.get(candidate)?;
+        let outlook = self.upstreams.backends().backend(upstream).map(|backend| backend.outlook(now));
+        Some(View { candidate, priority: *priority, weight: *weight, outlook })
+    }
+
+    async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
+        let entered = self.enter(candidate, now);
+        let (mut lease, candidate) = match entered {
+            Ok(entered) => entered,
+            Err(error) => return Tried::failed(error),
+        };
+        self.tries.count();
+        match self.call(&lease, &candidate).await {
+            Ok((answer, sent)) => self.judge(answer, lease, sent, &candidate),
+            Err(error) => {
+                if retry::after_error(&error).1 == Shows::Failure {
+                    lease.fail();
+                }
+                Tried::failed(error)
+            }
+        }
+    }
+
+    fn enter(&self, candidate: usize, now: Instant) -> Result<(Lease, Arc<str>), Error> {
+        let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
+        let backend = self.upstreams.backends().backend(&candidate.upstream).ok_or(Error::Unknown)?;
+        let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.request.get().model.as_str()));
+        let lease = backend.enter(model.clone(), now).ok_or(Error::Busy)?;
+        Ok((lease, model))
+    }
+
+    /// Makes one call; with the answer comes the body as sent, where it differs from the client's.
+    async fn call(&self, lease: &Lease, model: &str) -> Result<(Answer, Option<Bytes>), Error> {
+        let backend = lease.backend();
+        let request = self.request.get();
+        match backend.kind() {
+            Kind::Remote(target) => {
+                let connections = self.upstreams.connections(backend).ok_or(Error::Unknown)?;
+                let body = body(request, model);
+                let sent = (request.edited || model != request.model).then(|| body.clone());
+                let Outgoing { id, headers } = &self.outgoing;
+                let call = remote::Call { id: *id, headers, body, stream: request.stream };
+                Ok((connections.send(target, call).await?, sent))
+            }
+            Kind::Local(engine) => {
+                let answer = engine.answer(local::Call { id: self.outgoing.id, model, request }).await?;
+                Ok((answer, request.edited.then(|| request.raw.clone())))
+            }
+        }
+    }
+
+    /// What a reply's head means for the next try and for its upstream's health.
+    fn judge(&self, answer: Answer, mut lease: Lease, sent: Option<Bytes>, model: &str) -> Tried {
+        let (next, shows) = retry::after_status(answer.status, answer.content_block);
+        match shows {
+            Shows::Health => lease.succeed(),
+            Shows::Failure => lease.fail(),
+            Shows::Nothing => {}
+        }
+        let backend = lease.backend().clone();
+        let mut pause = Duration::ZERO;
+        if next != Next::Give
+            && let Some(rest) = retry::rest(answer.status, &answer.headers, wall_clock())
+        {
+            backend.rest(Instant::now(), rest);
+            pause = rest;
+        }
+        if matches!(answer.status.as_u16(), 401 | 402) && !answer.content_block {
+            let status = answer.status.as_u16();
+            error!(upstream = %backend.name(), status, "upstream rejects the gateway's own credentials or account");
+        }
+        let reply = self.reply(answer, lease, sent, &backend, model);
+        Tried { outcome: Ok(reply), next, pause }
+    }
+
+    fn reply(&self, answer: Answer, lease: Lease, sent: Option<Bytes>, backend: &Backend, model: &str) -> Reply {
+        let (timeouts, inline, known) = match backend.kind() {
+            Kind::Remote(target) => (target.timeouts(), target.inline_reasoning(), target.exposes_reasoning()),
+            Kind::Local(engine) => (engine.timeouts(self.request.get().stream), None, Some(engine.exposes_reasoning())),
+        };
+        Reply {
+            status: answer.status,
+            headers: answer.headers,
+            body: answer.body,
+            timeouts,
+            started: answer.started,
+            upstream: backend.name().clone(),
+            lease,
+            sent,
+            exposes_reasoning: known.or_else(|| backend.shows_reasoning(model).then_some(true)),
+            content_block: answer.content_block,
+            authored: answer.authored,
+            inline,
+        }
+    }
+
+    fn note(&mut self, candidate: usize, began: Instant, tried: &Tried) {
+        self.tries.mark(candidate, tried.next, tried.pause);
+        let Some(upstream) = self.route.candidates.get(candidate).map(|candidate| candidate.upstream.clone()) else {
+            return;
+        };
+        let status = tried.outcome.as_ref().ok().map(|reply| reply.status.as_u16());
+        let fault = match &tried.outcome {
+            Err(error) => Some(error.to_string()),
+            Ok(reply) if tried.next != Next::Give => Some(Error::Status(reply.status.as_u16()).to_string()),
+            Ok(_) => None,
+        };
+        if let Some(fault) = &fault {
+            debug!(exchange = %self.outgoing.id, %upstream, fault, "a try failed");
+        }
+        self.attempts.push(Attempt { upstream, status, fault, took: began.elapsed() });
+    }
+
+    /// Whether there is a further try, after waiting for it. Only one that follows a call costs the gateway's budget.
+    async fn go_on(&mut self, called: bool) -> bool {
+        let plan = self.tries.plan();
+        let budget = self.upstreams.backends().budget();
+        if plan == Plan::End || (called && !budget.spend(Instant::now())) {
+            return false;
+        }
+        if let Plan::Round { number, pause } = plan {
+            tokio::time::sleep(pause.max(retry::pause(number, &mut self.dice))).await;
+        }
+        true
+    }
+
+    fn failure(&self, candidate: usize, error: Error) -> Failure {
+        let upstream = self.route.candidates.get(candidate).map(|candidate| candidate.upstream.clone());
+        Failure::new(upstream, error)
+    }
+}
+
+impl Tried {
+    fn failed(error: Error) -> Self {
+        let (next, _) = retry::after_error(&error);
+        Self { outcome: Err(error), next, pause: Duration::ZERO }
+    }
+
+    /// Whether the upstream was really called.
+    fn called(&self) -> bool {
+        !matches!(self.outcome, Err(Error::Busy | Error::Unknown | Error::Request { .. }))
+    }
+}
+
+/// The request's bytes, with another model's name in place of the client's where the candidate has its own.
+fn body(request: &Request, model: &str) -> Bytes {
+    if model == request.model {
+        return request.raw.clone();
+    }
+    let (before, after) = (request.raw.get(..request.model_at.start), request.raw.get(request.model_at.end..));
+    let (Some(before), Some(after), Ok(name)) = (before, after, serde_json::to_string(model)) else {
+        return request.raw.clone();
+    };
+    let mut body = BytesMut::with_capacity(before.len() + name.len() + after.len());
+    body.extend_from_slice(before);
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(after);
+    body.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::dialect;
+    use crate::exchange::Dialect;
+
+    proptest! {
+        #[test]
+        fn only_the_models_name_changes(name in "\\PC{1,20}", other in "\\PC{1,20}", text in "\\PC{0,20}", last in any::<bool>()) {
+            let field = serde_json::json!({"model": name}).to_string();
+            let rest = serde_json::json!({"messages": [{"role": "user", "content": text}], "n": 1}).to_string();
+            let (field, rest) = (&field[1..field.len() - 1], &rest[1..rest.len() - 1]);
+            let raw = if last { format!("{{{rest} ,\n{field}}}") } else { format!("{{ {field}, {rest}}}") };
+            let request = dialect::read_request(Dialect::OpenaiChat, raw.clone().into()).expect("a request");
+            let sent = body(&request, &other);
+            let mut expected: Value = serde_json::from_str(&raw).expect("JSON");
+            expected["model"] = Value::from(other.clone());
+            prop_assert_eq!(serde_json::from_slice::<Value>(&sent).expect("JSON"), expected);
+            prop_assert_eq!(sent == raw, other == name);
+            prop_assert!(sent.windows(rest.len()).any(|window| window == rest.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Loads a model and lets it answer. Rendering and generating happen off the async runtime.
+
+use std::time::Duration;
+
+use candor_engine::{self as model, Channel, Engine, Generation, Prompt, Sampling, Settings};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout};
+use tracing::info;
+
+use super::ask::{self, Question};
+use super::speech::Speech;
+use super::write::{Form, Writer};
+use crate::config::{LocalModel, Timeouts};
+use crate::exchange::{ExchangeId, Request};
+use crate::record::wall_clock;
+use crate::upstream::failure::Error;
+use crate::upstream::reply::Answer;
+
+/// A loaded model.
+#[derive(Debug)]
+pub(crate) struct Local {
+    engine: Engine,
+    timeouts: Timeouts,
+}
+
+/// What is asked of the engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// Our id of the exchange.
+    pub id: ExchangeId,
+    /// The model's name as the reply shall say it.
+    pub model: &'a str,
+    /// The screened request.
+    pub request: &'a Request,
+}
+
+impl Local {
+    /// Loads a model; blocking and slow.
+    ///
+    /// # Errors
+    /// What is wrong with its files.
+    pub(crate) fn open(name: &str, config: &LocalModel) -> Result<Self, String> {
+        info!(upstream = name, path = %config.path.display(), "loading a model");
+        let settings = Settings {
+            model: config.path.clone(),
+            context: config.context,
+            sequences: config.sequences,
+            queue: config.queue,
+            threads: config.threads,
+        };
+        let began = Instant::now();
+        let engine = Engine::load(settings).map_err(|error| format!("failed to load the model: {error}"))?;
+        info!(upstream = name, model = engine.name(), context = engine.context(), took = ?began.elapsed(), "model loaded");
+        Ok(Self { engine, timeouts: config.timeouts })
+    }
+
+    /// Its time limits. A whole reply has no event before its end, so only the total holds for it.
+    pub(crate) fn timeouts(&self, streams: bool) -> Timeouts {
+        let first_event = if streams { self.timeouts.first_event } else { self.timeouts.total };
+        Timeouts { first_event, ..self.timeouts }
+    }
+
+    /// Whether its replies show reasoning: whether it can think at all.
+    pub(crate) fn exposes_reasoning(&self) -> bool {
+        self.engine.thinks()
+    }
+
+    /// Begins to answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) async fn answer(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let question = ask::read(call.request)?;
+        let (prompt, question) = self.render(question).await?;
+        let forced = forced(&prompt);
+        let seeds = seeds(question.sampling.seed, call.request.choices);
+        let generations = seeds.map(|seed| {
+            let sampling = Sampling { seed, ..question.sampling.clone() };
+            self.engine.generate(prompt.clone(), sampling).map_err(explain)
+        });
+        let generations: Vec<Generation> = generations.collect::<Result<_, _>>()?;
+        let form = match (call.request.stream, call.request.stream_usage) {
+            (false, _) => Form::Whole,
+            (true, usage) => Form::Events { usage },
+        };
+        let kind = if call.request.stream { "text/event-stream" } else { "application/json" };
+        let writer = Writer::new(call.id, call.model, form, &forced, generations.len());
+        Ok(Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]),
+            body: Speech::new(generations, writer).into(),
+            started: Instant::now(),
+            content_block: false,
+            authored: forced.len(),
+        })
+    }
+
+    /// Renders and tokenises on a thread that may block: long conversations take a while.
+    async fn render(&self, question: Question) -> Result<(Prompt, Question), Error> {
+        let engine = self.engine.clone();
+        let rendering = tokio::task::spawn_blocking(move || {
+            let prompt = engine.prompt(&question.conversation).map_err(explain)?;
+            Ok((prompt, question))
+        });
+        let limit: Duration = self.timeouts.first_event;
+        match timeout(limit, rendering).await {
+            Ok(Ok(rendered)) => rendered,
+            Ok(Err(_)) => Err(Error::Engine("rendering the prompt failed".to_owned())),
+            Err(_) => Err(Error::HeadTimedOut(limit)),
+        }
+    }
+}
+
+/// Reasoning text that the template makes every answer begin with. What it closes again was never the model's to fill,
+/// and must not look like reasoning that the model left empty.
+fn forced(prompt: &Prompt) -> String {
+    match prompt.opens_in() {
+        Channel::Reasoning => prompt.forced().to_owned(),
+        Channel::Answer => String::new(),
+    }
+}
+
+/// One seed for each choice; all follow from the client's, where it gave one.
+fn seeds(seed: Option<u64>, choices: u32) -> impl Iterator<Item = Option<u64>> {
+    (0..choices).map(move |choice| seed.map(|seed| seed.wrapping_add(u64::from(choice))))
+}
+
+/// What a failure of the engine comes to.
+pub(crate) fn explain(error: model::Error) -> Error {
+    match error {
+        model::Error::Busy => Error::Busy,
+        model::Error::Request(message) => Error::Request { parameter: None, message },
+        other => Error::Engine(other.to_string()),
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn created() -> i64 {
+    wall_clock().unix_timestamp()
+}

@@ -1,0 +1,10 @@
+//! Remote backends over HTTP/1.1 and HTTP/2: the only user of hyper's client. It tries once and judges nothing.
+
+mod connect;
+mod incoming;
+mod send;
+mod target;
+
+pub(crate) use incoming::Incoming;
+pub(crate) use send::{Call, Connections};
+pub(crate) use target::Target;

@@ -1,0 +1,98 @@
+//! What every call to one remote backend repeats, made once: its address, its headers, how it differs.
+
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Uri};
+use tracing::warn;
+
+use crate::config::{Remote, Secret, Timeouts};
+use crate::exchange::Channel;
+use crate::tls::client::Trust;
+use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Signal};
+
+/// Where Chat Completions stand under a base URL.
+const PATH: &str = "/chat/completions";
+
+/// A remote backend, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) signals: Vec<Signal>,
+    pub(super) trust: Trust,
+    pub(super) idle: usize,
+    timeouts: Timeouts,
+    exposed: Exposure,
+    inline: bool,
+}
+
+impl Target {
+    /// Makes everything ready.
+    ///
+    /// # Errors
+    /// What is wrong with its configuration.
+    pub(crate) fn open(name: &str, remote: &Remote, catalogue: &Catalogue) -> Result<Self, String> {
+        let provider = catalogue
+            .entry(&remote.provider)
+            .ok_or_else(|| format!("the catalogue has no provider `{}`", remote.provider))?;
+        let uri: Uri = format!("{}{PATH}", remote.base_url.trim_end_matches('/'))
+            .parse()
+            .map_err(|_| "its `base_url` cannot be used".to_owned())?;
+        let plain = uri.scheme_str() == Some("http");
+        if plain && remote.key.is_some() && !is_loopback(uri.host()) {
+            warn!(upstream = name, "the key of this upstream is sent in plain HTTP");
+        }
+        let trust = if plain { Trust::nobody() } else { Trust::open(remote.roots.as_deref()) };
+        Ok(Self {
+            headers: headers(provider.auth, remote.key.as_ref())?,
+            signals: catalogue.signals(provider),
+            trust: trust.map_err(|error| format!("failed to {error}"))?,
+            idle: remote.idle_connections,
+            timeouts: remote.timeouts,
+            exposed: provider.reasoning.exposed,
+            inline: provider.reasoning.inline,
+            uri,
+        })
+    }
+
+    /// Its time limits.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// What the catalogue knows of its showing reasoning; `None` is learned by seeing some.
+    pub(crate) fn exposes_reasoning(&self) -> Option<bool> {
+        match self.exposed {
+            Exposure::Never => Some(false),
+            Exposure::Learned => None,
+        }
+    }
+
+    /// The channel that a text opens in which may carry `<think>` marks: what was sent forces none, so it is the answer.
+    pub(crate) fn inline_reasoning(&self) -> Option<Channel> {
+        self.inline.then_some(Channel::Answer)
+    }
+}
+
+fn headers(auth: Auth, key: Option<&Secret>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("candor/", env!("CARGO_PKG_VERSION"))));
+    // What is screened must be readable.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let Some(key) = key else { return Ok(headers) };
+    let (name, text) = match auth {
+        Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", key.reveal())),
+        Auth::ApiKey => (HeaderName::from_static("api-key"), key.reveal().to_owned()),
+        Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.reveal().to_owned()),
+    };
+    let mut value =
+        HeaderValue::try_from(text).map_err(|_| "its key holds characters that no header can carry".to_owned())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(headers)
+}
+
+fn is_loopback(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

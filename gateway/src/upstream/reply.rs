@@ -1,0 +1,131 @@
+//! A reply whose head has come, and its bytes as they come. It does not read what they mean.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+use super::failure::Error;
+use super::lease::Lease;
+use super::local::Speech;
+use super::remote::Incoming;
+use crate::config::Timeouts;
+use crate::exchange::Channel;
+use crate::record::Segment;
+
+/// A reply whose head has come.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status: a success, or an error that is the caller's to see.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its bytes.
+    pub body: Body,
+    /// The time limits that hold for the rest of it.
+    pub timeouts: Timeouts,
+    /// When the request's last byte had gone.
+    pub started: Instant,
+    /// Who answers.
+    pub upstream: Arc<str>,
+    /// The place that the call takes.
+    pub lease: Lease,
+    /// The request body as sent, where it differs from the client's.
+    pub sent: Option<Bytes>,
+    /// Whether this route is known to show reasoning.
+    pub exposes_reasoning: Option<bool>,
+    /// Whether an error status is a vendor's content block: a verdict, never a fault.
+    pub content_block: bool,
+    /// Bytes at the beginning of each choice's reasoning that the gateway wrote: the prefix that a template forces.
+    pub authored: usize,
+    /// Set where the answer may carry `<think>` marks.
+    pub(super) inline: Option<Channel>,
+}
+
+impl Reply {
+    /// Whether the body is an event stream.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let events = b"text/event-stream";
+        self.status.is_success()
+            && kind.and_then(|kind| kind.get(..events.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(events))
+    }
+
+    /// Whether nobody needs the rest of it once its reader has left: it would only be made for the record.
+    #[must_use]
+    pub fn ends_with_reader(&self) -> bool {
+        matches!(self.body.0, Source::Local(_))
+    }
+
+    /// Notes what its texts show of the route, and which of their bytes are the gateway's own.
+    pub fn note(&self, segments: &mut [Segment]) {
+        let thoughts = segments.iter_mut().filter(|segment| segment.channel == Channel::Reasoning);
+        let mut shown = false;
+        for thought in thoughts {
+            thought.authored_bytes = thought.text.floor_char_boundary(self.authored);
+            shown |= thought.text.len() > thought.authored_bytes && !thought.text.trim().is_empty();
+        }
+        if shown {
+            self.lease.saw_reasoning();
+        }
+    }
+
+    /// Set where the answer may carry `<think>` marks: the channel that it opens in.
+    #[must_use]
+    pub fn inline_reasoning(&self) -> Option<Channel> {
+        self.inline
+    }
+}
+
+/// A reply's bytes.
+#[derive(Debug)]
+pub struct Body(Source);
+
+#[derive(Debug)]
+enum Source {
+    Remote(Incoming),
+    Local(Box<Speech>),
+}
+
+impl Body {
+    /// The next bytes, never none of them; after an error or the end there are no more.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
+        poll_fn(|context| self.poll_chunk(context)).await
+    }
+
+    /// As [`Body::chunk`], for callers that have a context.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        match &mut self.0 {
+            Source::Remote(incoming) => incoming.poll_chunk(context),
+            Source::Local(speech) => speech.poll_chunk(context),
+        }
+    }
+}
+
+impl From<Incoming> for Body {
+    fn from(incoming: Incoming) -> Self {
+        Self(Source::Remote(incoming))
+    }
+}
+
+impl From<Speech> for Body {
+    fn from(speech: Speech) -> Self {
+        Self(Source::Local(Box::new(speech)))
+    }
+}
+
+/// What an upstream gave, before anybody judged it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) started: Instant,
+    pub(super) content_block: bool,
+    pub(super) authored: usize,
+}
