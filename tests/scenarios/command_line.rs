@@ -1,0 +1,151 @@
+//! The command line: what is wrong is told all at once, and exit codes mean what they were said to mean.
+
+use serde_json::{Value, json};
+
+use crate::harness::gateway::{KEY, Setup, candor};
+use crate::harness::pack::{REDACTS, STOPS, pack};
+use crate::harness::script::Reply;
+use crate::harness::upstream::Upstream;
+
+async fn settled(setup: Setup) -> Setup {
+    let mut setup = setup.with(json!({"database": {"url": "postgres://nobody@127.0.0.1:1/none"}})).managed();
+    setup.settle().await;
+    setup
+}
+
+#[tokio::test]
+async fn check_prints_what_every_key_came_to_and_no_secret() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let setup = settled(Setup::before(&upstream).pack(&pack(&[REDACTS]))).await;
+    let ran = setup.candor(&["check"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for part in ["body_bytes", "first_event", "digest", "***"] {
+        assert!(ran.out.contains(part), "{part} in {}", ran.out);
+    }
+    assert!(!ran.out.contains(KEY), "{}", ran.out);
+    let json = setup.candor(&["check", "--json"]).await.json();
+    assert_eq!(json["config"]["limits"]["connections"], 4096);
+    assert_eq!(json["digest"].as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_configuration_is_told_with_its_line() {
+    let setup = Setup::new().file(
+        "wrong.yaml",
+        "listen: {adress: '127.0.0.1:1'}\nlimits:\n  body_bytes: 12 parsecs\nupstreams:\n  - {name: a, provider: opennai}\n",
+    );
+    let file = setup.path().join("wrong.yaml").display().to_string();
+    for command in ["check", "serve"] {
+        let ran = candor(&[command, "--config", &file], "").await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        for (line, hint) in [(1, "`address`"), (3, "16MiB"), (5, "`openai`")] {
+            assert!(ran.err.contains(&format!("wrong.yaml:{line}:")), "{}", ran.err);
+            assert!(ran.err.contains(hint), "{hint} in {}", ran.err);
+        }
+    }
+    let ran = candor(&["check", "--config", "/nowhere/candor.yaml"], "").await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[tokio::test]
+async fn every_mistake_of_the_packs_is_told_with_its_line() {
+    let good = pack(&[REDACTS, STOPS]);
+    let bad = good.replace("action: redact", "action: redakt").replace("project bluebird", "project (bluebird");
+    let wrong: Vec<usize> = bad
+        .lines()
+        .zip(1..)
+        .filter_map(|(line, number)| (line.contains("redakt") || line.contains("(bluebird")).then_some(number))
+        .collect();
+    let setup = settled(Setup::new().pack(&bad)).await;
+    for command in [&["check"][..], &["policy", "test"]] {
+        let ran = setup.candor(command).await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        for line in &wrong {
+            assert!(ran.err.contains(&format!("pack.yaml:{line}:")), "line {line} in {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_shipped_packs_pass_their_own_tests() {
+    let packs = ["china", "personal-data", "prompt-injection", "secrets"];
+    let setup = settled(Setup::new().with(json!({"policies": {"shipped": packs}}))).await;
+    let ran = setup.candor(&["policy", "test"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let json = setup.candor(&["policy", "test", "--json"]).await.json();
+    assert_eq!(json["failed"], 0);
+    for pack in packs {
+        let tests = json["tests"].as_array().expect("tests").iter();
+        assert!(tests.filter(|test| test["pack"] == pack).count() > 0, "{pack} has no tests");
+    }
+}
+
+#[tokio::test]
+async fn explain_says_what_a_text_triggers() {
+    let setup = settled(Setup::new().pack(&pack(&[REDACTS, STOPS]))).await;
+    let ran = setup.candor(&["policy", "explain", "--text", "see ACME-1234 there", "--channel", "answer"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("no-account-numbers") && ran.out.contains("⟦ACME-1234⟧"), "{}", ran.out);
+    let ran = setup.candor(&["policy", "explain", "--text", "see ACME-1234 there", "--json"]).await;
+    let found = &ran.json()["findings"][0];
+    assert_eq!((&found["start"], &found["end"], &found["action"]), (&json!(4), &json!(13), &json!("redact")));
+    let ran = setup.candor(&["policy", "explain", "--text", "nothing of note"]).await;
+    assert_eq!(ran.code, 1, "the answer is no: {ran:?}");
+}
+
+#[tokio::test]
+async fn classify_judges_line_by_line_and_survives_broken_ones() {
+    let lines = [
+        json!({"id": 1, "prompt": "What happened in 1989?", "response": "I'm sorry, but I can't discuss that topic."}),
+        json!({"id": "b", "prompt": [{"role": "user", "content": "2+2?"}], "response": "4", "extra": [1]}),
+        json!({"id": 3, "prompt": "x", "error": {"message": "Content Exists Risk", "code": "invalid_request_error"}}),
+    ];
+    let text = format!("{}\n{{broken\n\n{}\n[]\n{}\n{{\"id\":9}}\n", lines[0], lines[1], lines[2]);
+    let ran = candor(&["classify"], &text).await;
+    assert_eq!(ran.code, 1, "some lines were faulty: {ran:?}");
+    let out = ran.lines();
+    assert_eq!(out.len(), 6, "{out:?}");
+    let outcome = |line: &Value| line["outcome"].as_str().unwrap_or_default().to_owned();
+    assert_eq!([outcome(&out[0]), outcome(&out[2]), outcome(&out[4])], ["refused", "complied", "blocked"]);
+    assert_eq!([&out[0]["id"], &out[2]["id"], &out[4]["id"]], [&json!(1), &json!("b"), &json!(3)]);
+    assert!(out[0]["evidence"].as_array().is_some_and(|spans| !spans.is_empty()), "{}", out[0]);
+    assert_eq!((&out[1]["line"], &out[3]["line"], &out[5]["line"]), (&json!(2), &json!(5), &json!(7)));
+    assert!(out[1]["fault"].is_string() && out[3]["fault"].is_string() && out[5]["fault"].is_string());
+
+    let setup = Setup::new().file("good.jsonl", format!("{}\n", lines[1]));
+    let file = setup.path().join("good.jsonl").display().to_string();
+    assert_eq!(candor(&["classify", &file], "").await.code, 0);
+    assert_eq!(candor(&["classify", "/nowhere.jsonl"], "").await.code, 2);
+}
+
+#[tokio::test]
+async fn exit_codes_tell_usage_from_the_world() {
+    assert_eq!(candor(&["--help"], "").await.code, 0);
+    assert_eq!(candor(&["--version"], "").await.code, 0);
+    assert_eq!(candor(&["nonsense"], "").await.code, 2);
+    assert_eq!(candor(&["keys", "create"], "").await.code, 2);
+    let setup = settled(Setup::new()).await;
+    for command in [&["records", "list"][..], &["migrate"], &["keys", "list"]] {
+        let ran = setup.candor(command).await;
+        assert_eq!(ran.code, 3, "the database is not there: {ran:?}");
+        assert!(!ran.err.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn migrate_brings_a_database_to_this_version_and_is_done_when_it_is() {
+    let mut setup = Setup::new();
+    setup.settle().await;
+    for _ in 0..2 {
+        let ran = setup.candor(&["migrate"]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert_eq!(setup.candor(&["records", "list"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn the_environment_overrides_the_file() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let gateway = Setup::before(&upstream).variable("CANDOR_LIMITS_BODY_BYTES", "1KiB").start().await;
+    assert_eq!(gateway.client().post(vec![b' '; 2000]).await.status, 413);
+}

@@ -1,0 +1,87 @@
+//! The local engine answers over the same API as any other upstream.
+
+use serde_json::{Value, json};
+
+use crate::harness::gateway::{Gateway, Setup, candor};
+use crate::harness::model;
+use crate::harness::sse::Events;
+
+async fn gateway() -> Gateway {
+    let setup = Setup::new();
+    model::write(&setup.path().join("model"));
+    let local = json!({"path": "model", "context": 256, "threads": 1});
+    setup.with(json!({"upstreams": [{"name": "own", "local": local}]})).start().await
+}
+
+fn ask(stream: bool) -> Value {
+    json!({
+        "model": "tiny", "stream": stream, "stream_options": {"include_usage": true}, "max_tokens": 16, "seed": 7,
+        "temperature": 0, "messages": [{"role": "user", "content": "Hello"}],
+    })
+}
+
+#[tokio::test]
+async fn a_local_model_streams_with_usage() {
+    let gateway = gateway().await;
+    let answer = gateway.client().chat(&ask(true)).await;
+    let id = answer.id();
+    assert_eq!(answer.status, 200);
+    let bytes = answer.bytes().await;
+    let events = Events::read(&bytes);
+    assert!(events.done && events.error().is_none(), "{}", String::from_utf8_lossy(&bytes));
+    assert!(matches!(events.finish(0), Some("length" | "stop")));
+    let usage = events.payloads.iter().find_map(|one| one["usage"].as_object()).expect("usage");
+    let completion = usage["completion_tokens"].as_u64().expect("a count");
+    assert!((1..=16).contains(&completion) && usage["prompt_tokens"].as_u64() > Some(5), "{usage:?}");
+    let record = gateway.record(&id).await;
+    assert_eq!((&record["ending"], &record["upstream"]), (&json!("complete"), &json!("own")));
+    assert_eq!(record["completion_tokens"], completion);
+}
+
+#[tokio::test]
+async fn a_local_model_says_the_same_whole_and_streamed() {
+    let gateway = gateway().await;
+    let whole = gateway.client().chat(&ask(false)).await.json().await;
+    let streamed = Events::read(&gateway.client().http2().chat(&ask(true)).await.bytes().await);
+    assert_eq!(whole["choices"][0]["message"]["content"].as_str(), Some(&*streamed.text(0, "content")), "{whole}");
+    assert_eq!(whole["object"], "chat.completion");
+}
+
+#[tokio::test]
+async fn several_clients_are_answered_at_once() {
+    let gateway = gateway().await;
+    let clients: Vec<_> = (0..6)
+        .map(|_| {
+            let client = gateway.client();
+            tokio::spawn(async move { client.chat(&ask(false)).await.json().await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for client in clients {
+        answers.push(client.await.expect("a client")["choices"].clone());
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "the same question has the same answer: {answers:?}");
+}
+
+#[tokio::test]
+async fn a_prompt_longer_than_the_context_is_the_callers_fault() {
+    let gateway = gateway().await;
+    let mut body = ask(false);
+    body["messages"][0]["content"] = json!("word ".repeat(200));
+    let answer = gateway.client().chat(&body).await;
+    let (status, text) = (answer.status, answer.text().await);
+    assert_eq!(status, 400, "{text}");
+}
+
+#[tokio::test]
+async fn the_engine_runs_from_the_command_line() {
+    let setup = Setup::new();
+    model::write(&setup.path().join("model"));
+    let path = setup.path().join("model").display().to_string();
+    let arguments = ["engine", "run", "--model", &path, "--prompt", "Hello", "--max-tokens", "4", "--json"];
+    let ran = candor(&arguments, "").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.lines().is_empty());
+    let ran = candor(&["engine", "run", "--model", "/nowhere", "--prompt", "x"], "").await;
+    assert!(ran.code == 2 || ran.code == 3, "{ran:?}");
+}

@@ -1,0 +1,29 @@
+//! What the product promises, a promise a test. Each scenario has its own gateway, upstream and database.
+
+mod bytes;
+mod errors;
+mod golden;
+mod transport;
+
+mod callers;
+mod screening;
+mod verdicts;
+
+mod failover;
+mod leaving;
+mod limits;
+mod time_limits;
+
+mod records;
+
+mod durability;
+mod managed;
+
+mod hostile_clients;
+mod hostile_upstreams;
+
+mod command_line;
+mod health;
+mod local;
+mod observation;
+mod sdk;
