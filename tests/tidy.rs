@@ -57,7 +57,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("hyper_util::server", &["listen/"]),
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`.
     ("hyper_util::client", &["upstream/remote", "tls/system.rs", "observe/export"]),
-    ("hyper_rustls", &["upstream/remote", "tls/system.rs"]),
+    ("hyper_rustls", &["upstream/remote", "tls/"]),
     ("candor_engine", &["upstream/local", "command/engine.rs"]),
 ];
 

@@ -2,13 +2,14 @@
 //! The disk is the one under the target directory; the figures say as much of it as of the code.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use candor_gateway::config::{Recording, Spool};
 use candor_gateway::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Timings, Usage, Verdict};
 use candor_gateway::record::{Attempt, Begin, End, Recorder, Segment, Shipper, wall_clock};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A directory that goes when dropped.

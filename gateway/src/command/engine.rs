@@ -2,10 +2,10 @@
 
 use std::io::Read;
 use std::process::ExitCode;
-use std::time::Instant as Clock;
 
 use candor_engine as engine;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::print::Style;
 use super::{Failure, print};
@@ -36,7 +36,7 @@ fn generate(arguments: &EngineRun) -> Result<ExitCode, Failure> {
     };
     let mut generation = engine.generate(prompt, sampling).map_err(Failure::usage)?;
     let style = Style::of_stdout();
-    let started = Clock::now();
+    let started = Instant::now();
     let mut first = None;
     while let Some(event) = generation.next_blocking() {
         match event {

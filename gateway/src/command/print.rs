@@ -56,11 +56,6 @@ impl Style {
         self.wrap("1", text)
     }
 
-    /// As an alarm.
-    pub(super) fn alarm(self, text: &str) -> String {
-        self.wrap("1;31", text)
-    }
-
     /// As a mark.
     pub(super) fn mark(self, text: &str) -> String {
         if self.on { self.wrap("30;43", text) } else { format!("⟦{text}⟧") }

@@ -144,7 +144,6 @@ impl Drop for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
     use std::sync::{Mutex, mpsc};
 
     use super::*;
@@ -167,7 +166,7 @@ mod tests {
 
     #[test]
     fn slow_reader_loses_counted_lines_and_holds_nobody_up() {
-        let (gate, wait) = channel();
+        let (gate, wait) = sync_channel(0);
         let out = Out(Arc::default(), Arc::new(Mutex::new(wait)));
         let logs = Logs::new(out.clone()).unwrap();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(logs.lines.clone()).finish();

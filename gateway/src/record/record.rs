@@ -11,6 +11,7 @@ use crate::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Finding, Tim
 
 /// The time of day; nothing else in the gateway reads the wall clock.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one wall clock")]
 pub fn wall_clock() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }

@@ -2,7 +2,7 @@
 //!
 //! Numbers whose check digit would let every tenth number through are taken only beside the word for them.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 use std::ops::Range;
 
 use super::digits::{self, digits, luhn, mod_97, verhoeff};
@@ -121,7 +121,7 @@ fn iban(text: &str) -> Option<Range<usize>> {
 
 /// Addresses that could be somebody's: not this host, nobody's or everybody's.
 fn ip_v4(text: &str) -> Option<Range<usize>> {
-    let address: std::net::Ipv4Addr = text.parse().ok()?;
+    let address: core::net::Ipv4Addr = text.parse().ok()?;
     of(!address.is_loopback() && !address.is_broadcast() && address.octets().first() != Some(&0), text)
 }
 

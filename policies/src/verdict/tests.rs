@@ -50,7 +50,7 @@ fn check_error(status: u16, body: &str, answer: &str, expected: (Outcome, &[Mann
 }
 
 #[test]
-fn vendors_blocks_are_told_from_failures() {
+fn vendors_blocks_are_told_by_their_signals() {
     let input: &[Manner] = &[InputBlock];
     for (status, body, raw) in [
         (
@@ -118,6 +118,10 @@ fn vendors_blocks_are_told_from_failures() {
     ] {
         check_error(status, body, "", (Blocked, input, Some(raw)));
     }
+}
+
+#[test]
+fn failures_that_only_look_like_blocks_are_failures() {
     for body in [
         r#"{"error":{"message":"no-such/model is not a valid model ID","code":400}}"#,
         r#"{"error":{"message":"Internal server error","type":"server_error","code":500}}"#,

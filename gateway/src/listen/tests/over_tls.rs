@@ -8,6 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::config::{ClientCertificates, Listen, Tls, Transport};
+use crate::record::wall_clock;
 
 struct Data(std::path::PathBuf);
 
@@ -22,7 +23,7 @@ fn server(client_certificates: ClientCertificates) -> (Data, Arc<crate::tls::Ser
     let data = Data(std::env::temp_dir().join(format!("candor-listen-{}", uuid::Uuid::now_v7())));
     let tls = Tls { certificate: None, development_names: vec![], client_certificates };
     let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), transport: Transport::Tls(tls.clone()) };
-    let server = crate::tls::Server::open(&tls, &listen, &data.0, time::OffsetDateTime::now_utc()).unwrap();
+    let server = crate::tls::Server::open(&tls, &listen, &data.0, wall_clock()).unwrap();
     (data, Arc::new(server))
 }
 

@@ -2,16 +2,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use http::{HeaderMap, HeaderValue};
-use time::OffsetDateTime;
 
 use super::*;
 use crate::config::Secret;
 use crate::exchange::{ExchangeId, Timings, Usage};
 use crate::observe::metrics::{Finished, Metrics};
 use crate::observe::traces::Ended;
+use crate::record::wall_clock;
 
 /// What a collector was sent.
 struct Sent {
@@ -31,7 +31,7 @@ impl Sent {
 fn collector(status: &'static str) -> (String, Receiver<Sent>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, received) = channel();
+    let (sender, received) = sync_channel(64);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, sender) = (stream.unwrap(), sender.clone());
@@ -95,7 +95,7 @@ async fn export_one(endpoint: &str, parent: Option<&'static str>) -> Option<Head
     if let Some(parent) = parent {
         headers.insert("traceparent", HeaderValue::from_static(parent));
     }
-    let exchange = export.traces().begin(&headers, "r1", true, OffsetDateTime::now_utc());
+    let exchange = export.traces().begin(&headers, "r1", true, wall_clock());
     exchange.propagate(&mut headers);
     let finishes = [(0, "stop".to_owned())];
     let (reply_model, reply_id) = (Some("deepseek-reasoner"), Some("chatcmpl-7"));
@@ -177,7 +177,7 @@ async fn absent_or_failing_collector_ends_nothing() {
     assert!(Export::start(&observe("not a url"), &Handle::current()).is_err());
     let off = crate::observe::traces::Traces::default();
     let mut headers = HeaderMap::new();
-    let exchange = off.begin(&headers, "r1", false, OffsetDateTime::now_utc());
+    let exchange = off.begin(&headers, "r1", false, wall_clock());
     exchange.propagate(&mut headers);
     assert!(headers.is_empty());
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sqlx::{Executor, query_scalar};
-use time::{Date, OffsetDateTime};
+use time::Date;
 use uuid::Uuid;
 
 use super::fixtures::{begin, end, finding, frames, id, segment};
 use super::with_store;
 use crate::config::{Database, Secret};
 use crate::exchange::{Action, Channel, ExchangeId};
+use crate::record::wall_clock;
 use crate::record::{ClosedWhy, Entry, LossWhy, Sink, SinkError};
 use crate::store::Store;
 use crate::store::records::{Filter, list};
@@ -110,7 +111,7 @@ fn closed_exchanges_and_losses_are_stored_as_such() {
         store.write(stream, &frames(stream, 1, entries)).await.expect("stored");
         let trace = show(&store, exchange.0).await.expect("read").expect("there");
         assert_eq!((trace.record.ending.as_deref(), trace.record.outcome), (Some("crashed"), None));
-        let since = OffsetDateTime::now_utc() - Duration::from_secs(60);
+        let since = wall_clock() - Duration::from_secs(60);
         let losses = crate::store::records::losses(&store, since).await;
         assert_eq!(losses, Ok(vec![("quarantined".to_owned(), 3)]));
     });
@@ -125,7 +126,7 @@ fn an_end_whose_begin_was_lost_is_still_shown_and_listed() {
         let trace = show(&store, exchange.0).await.expect("read").expect("there");
         assert_eq!((trace.record.caller.as_str(), trace.record.begin_sequence), ("unknown", None));
         assert_eq!((trace.record.outcome.as_deref(), trace.record.end_sequence), (Some("refused"), Some(2)));
-        let since = OffsetDateTime::now_utc() - Duration::from_secs(3600);
+        let since = wall_clock() - Duration::from_secs(3600);
         let filter = Filter { outcome: Some("refused".to_owned()), ..Filter::since(since, 5) };
         assert_eq!(list(&store, &filter).await.map(|found| found.len()), Ok(1));
     });

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::config::Transport;
+use crate::record::wall_clock;
 use crate::tls::install;
 
 /// A folder of this test's own, gone at its end.
@@ -106,7 +107,7 @@ async fn development_certificate_is_good_for_all_its_names_in_both_versions() {
     install();
     let data = Folder::new();
     let tls = development(&["gateway.example", "10.1.2.3"], ClientCertificates::Ignore);
-    let server = open(tls, &data.0, OffsetDateTime::now_utc()).unwrap();
+    let server = open(tls, &data.0, wall_clock()).unwrap();
     let shown = server.shown().clone();
     assert_eq!(shown.fingerprint.len(), 95);
     let ca = std::fs::read_to_string(shown.authority.unwrap()).unwrap();
@@ -122,7 +123,7 @@ async fn development_certificate_is_good_for_all_its_names_in_both_versions() {
 async fn returning_client_resumes_and_a_reload_starts_afresh() {
     install();
     let data = Folder::new();
-    let now = OffsetDateTime::now_utc();
+    let now = wall_clock();
     let server = open(development(&[], ClientCertificates::Ignore), &data.0, now).unwrap();
     let ca = std::fs::read_to_string(server.shown().authority.as_ref().unwrap()).unwrap();
     // Version 1.2, whose tickets come in the handshake itself.
@@ -190,7 +191,7 @@ async fn client_certificates_are_ignored_optional_or_required() {
         (required(), unknown(), None),
     ];
     for (at, (asked, presented, expected)) in cases.into_iter().enumerate() {
-        let server = open(development(&[], asked), &data.0, OffsetDateTime::now_utc()).unwrap();
+        let server = open(development(&[], asked), &data.0, wall_clock()).unwrap();
         let ca = std::fs::read_to_string(server.shown().authority.as_ref().unwrap()).unwrap();
         // Version 1.2, so that the client learns of a refusal in the handshake itself.
         let seen = handshake(&server, client(&ca, &rustls::version::TLS12, presented), "localhost").await.ok();
@@ -213,7 +214,7 @@ fn every_bad_file_is_named_with_what_is_wrong() {
         let clients = authorities
             .map_or(ClientCertificates::Ignore, |path| ClientCertificates::Required { authorities: path.to_owned() });
         let tls = given(chain.to_owned(), key.to_owned(), clients);
-        let error = open(tls, &data.0, OffsetDateTime::now_utc()).unwrap_err().to_string();
+        let error = open(tls, &data.0, wall_clock()).unwrap_err().to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     };
     check(&absent, &key, None, &["absent.pem: No such file"]);
@@ -236,7 +237,7 @@ async fn reload_publishes_good_files_and_keeps_the_old_ones_else() {
         (data.put("chain.pem", chain), data.put("key.pem", key))
     };
     let (chain, key) = place(&first);
-    let now = OffsetDateTime::now_utc();
+    let now = wall_clock();
     let server = open(given(chain, key, ClientCertificates::Ignore), &data.0, now).unwrap();
     let trusts = async |authority: &Authority| {
         handshake(&server, client(&authority.pem, &rustls::version::TLS13, None), "a.example").await.is_ok()

@@ -1,5 +1,7 @@
 //! A server that behaves as told, call by call, and remembers what it was sent.
 
+#![expect(clippy::disallowed_methods, reason = "a test has one runtime, which ends with it")]
+
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;

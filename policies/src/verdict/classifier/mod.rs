@@ -14,6 +14,7 @@ pub(crate) mod model;
 pub(crate) mod shape;
 pub(crate) mod solve;
 pub(crate) mod train;
+mod words;
 
 use features::Features;
 use model::Model;
