@@ -8,7 +8,6 @@ import json
 import ssl
 import sys
 
-import httpx
 import openai
 
 MODEL = "reasoner"
@@ -94,7 +93,7 @@ def main(base_url, ca_file, key):
     trust = ssl.create_default_context(cafile=ca_file)
 
     def client(key):
-        return openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=httpx.Client(verify=trust))
+        return openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=openai.DefaultHttpxClient(verify=trust))
 
     known, stranger = client(key), client("sk-nobody-knows-me-0")
     assert [model.id for model in known.models.list()] == [MODEL]
@@ -103,7 +102,7 @@ def main(base_url, ca_file, key):
     tools(known)
     errors(known, stranger)
     asynchronous = openai.AsyncOpenAI(
-        base_url=base_url, api_key=key, max_retries=0, http_client=httpx.AsyncClient(verify=trust)
+        base_url=base_url, api_key=key, max_retries=0, http_client=openai.DefaultAsyncHttpxClient(verify=trust)
     )
     asyncio.run(at_once(asynchronous))
     print("ok")
