@@ -1,6 +1,6 @@
 //! YAML as a tree whose every node knows its line. It gives no meaning to keys.
 //!
-//! Serde stops at the first mistake of a file; a tree lets [`super::read`] name all of them at once.
+//! Serde stops at the first mistake of a file; a tree lets the reader name all of them at once.
 
 use std::fmt;
 
