@@ -1,6 +1,9 @@
 //! Bytes on their way into `payload` and out of it: compressed where that pays. It knows nothing of what they mean.
 
+use std::fmt;
+
 use bytes::Bytes;
+use zstd::bulk::Compressor;
 
 /// Shorter bytes are kept as they are: a zstd frame's head and the time are worth more than what is saved.
 const WORTH_COMPRESSING: usize = 1024;
@@ -11,18 +14,38 @@ const LEVEL: i32 = 1;
 /// Largest payload that is taken out again; anything larger was not put in by a gateway.
 const LARGEST: usize = 1 << 30;
 
-/// Packs bytes that stand one after the other; the codec's name comes with them.
-pub(super) fn pack(parts: &[Bytes]) -> (&'static str, Bytes) {
-    let joined = match parts {
-        [one] => one.clone(),
-        many => Bytes::from(many.concat()),
-    };
-    if joined.len() < WORTH_COMPRESSING {
-        return ("none", joined);
+/// Packs payloads one after the other. A compressor's tables cost more to make than a short payload to compress, so
+/// one serves a whole batch.
+#[derive(Default)]
+pub(super) struct Packer(Option<Compressor<'static>>);
+
+impl Packer {
+    /// Packs bytes that stand one after the other; the codec's name comes with them.
+    pub(super) fn pack(&mut self, parts: &[Bytes]) -> (&'static str, Bytes) {
+        let joined = match parts {
+            [one] => one.clone(),
+            many => Bytes::from(many.concat()),
+        };
+        if joined.len() < WORTH_COMPRESSING {
+            return ("none", joined);
+        }
+        match self.compress(&joined) {
+            Some(packed) if packed.len() < joined.len() => ("zstd", packed.into()),
+            _ => ("none", joined),
+        }
     }
-    match zstd::bulk::compress(&joined, LEVEL) {
-        Ok(packed) if packed.len() < joined.len() => ("zstd", packed.into()),
-        _ => ("none", joined),
+
+    fn compress(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.0.is_none() {
+            self.0 = Compressor::new(LEVEL).ok();
+        }
+        self.0.as_mut()?.compress(bytes).ok()
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Packer")
     }
 }
 
@@ -45,7 +68,7 @@ mod tests {
         fn what_is_packed_comes_out_again(parts in prop::collection::vec("[a-c]{0,900}", 0..5)) {
             let whole: Vec<u8> = parts.concat().into_bytes();
             let parts: Vec<Bytes> = parts.into_iter().map(Bytes::from).collect();
-            let (codec, packed) = pack(&parts);
+            let (codec, packed) = Packer::default().pack(&parts);
             prop_assert!(packed.len() <= whole.len());
             prop_assert_eq!(unpack(codec, whole.len() as i64, packed.into()), Some(whole));
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::payload::pack;
+use super::payload::Packer;
 use crate::config::Recording;
 use crate::dialect;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding};
@@ -105,6 +105,7 @@ pub(super) struct Batch<'a> {
     pub(super) evidence: Vec<Nth<'a, Evidence>>,
     pub(super) attempts: Vec<Nth<'a, Attempt>>,
     pub(super) losses: Vec<LossRow>,
+    packer: Packer,
 }
 
 impl<'a> Batch<'a> {
@@ -161,7 +162,7 @@ impl<'a> Batch<'a> {
     fn payload(&mut self, key: Key, part: &'static str, parts: &[Bytes]) {
         let size: usize = parts.iter().map(Bytes::len).sum();
         if size > 0 {
-            let (codec, bytes) = pack(parts);
+            let (codec, bytes) = self.packer.pack(parts);
             self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes });
         }
     }
