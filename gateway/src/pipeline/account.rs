@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Gateway;
+use super::kept::Kept;
 use crate::admit::Admission;
 use crate::dialect::write::Head;
 use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Timings, Usage, Verdict};
@@ -32,7 +33,7 @@ pub struct Account {
     pub slot: Slot,
     pub span: traces::Exchange,
     pub sent: Option<Bytes>,
-    pub received: Kept,
+    pub(super) received: Kept,
     pub found: Found,
     pub attempts: Vec<Attempt>,
     pub upstream: Option<Arc<str>>,
@@ -69,31 +70,6 @@ impl Seen {
         }
         if self.id.is_none() {
             self.id = observed.id.take();
-        }
-    }
-}
-
-/// Bytes kept up to a bound; what is beyond is counted.
-#[derive(Debug, Default)]
-pub struct Kept {
-    pub parts: Vec<Bytes>,
-    pub size: usize,
-    pub unkept: u64,
-}
-
-impl Kept {
-    /// Whether nothing has come.
-    pub fn is_empty(&self) -> bool {
-        self.size == 0 && self.unkept == 0
-    }
-
-    /// Keeps a part if it fits.
-    pub fn push(&mut self, part: Bytes, limit: usize) {
-        if self.unkept == 0 && self.size + part.len() <= limit {
-            self.size += part.len();
-            self.parts.push(part);
-        } else {
-            self.unkept += part.len() as u64;
         }
     }
 }
@@ -178,9 +154,9 @@ impl Account {
             upstream_model: self.seen.model,
             upstream_reply_id: self.seen.id,
             sent: self.sent,
-            received: self.received.parts,
-            delivered: outcome.delivered,
             unkept_bytes: self.received.unkept,
+            received: self.received.into_parts(),
+            delivered: outcome.delivered,
             segments: outcome.segments,
             finishes: self.seen.finishes,
             unread_frames: self.seen.unread,

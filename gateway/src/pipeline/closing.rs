@@ -33,7 +33,7 @@ impl Flow {
         let head = account.reply_head();
         let frames = dialect::stop_frames(self.dialect, &head.borrow(), &choices, message.as_deref());
         self.reply.lease.succeed();
-        self.give(vec![frames.body]);
+        self.hand(frames.body, true);
         self.close(Ending::Stopped, None, Some(frames.last));
     }
 
@@ -63,6 +63,9 @@ impl Flow {
 
     fn take_over(&mut self, next: Reply) {
         let Some(account) = &mut self.account else { return };
+        if !self.delivered.is_empty() {
+            self.delivered.part_from(&account.received);
+        }
         account.take_over(&next);
         self.frames = Frames::new(account.admission.snapshot.config.limits.event_bytes);
         self.prelude.clear();
@@ -85,7 +88,7 @@ impl Flow {
             return self.close(ending, Some(fault), None);
         }
         let frames = dialect::error_frames(self.dialect, &error);
-        self.give(vec![frames.body]);
+        self.hand(frames.body, true);
         self.close(ending, Some(fault), Some(frames.last));
     }
 
@@ -113,11 +116,12 @@ impl Flow {
     /// Writes the record; the last frame waits for it where that was promised.
     fn close(&mut self, ending: Ending, fault: Option<String>, last: Option<Bytes>) {
         let Some(mut account) = self.account.take() else { return };
-        let changed = self.gate.changed() || ending != Ending::Complete;
-        let mut delivered = std::mem::take(&mut self.delivered);
-        if let Some(last) = &last {
-            delivered.push(last.clone(), usize::MAX);
-        }
+        let changed = self.gate.changed() || self.left || ending != Ending::Complete;
+        let delivered = std::mem::take(&mut self.delivered);
+        let delivered = changed.then(|| {
+            let last = last.as_ref().filter(|_| !self.left);
+            delivered.into_parts(&account.received).into_iter().chain(last.cloned()).collect()
+        });
         let (mut segments, found) = self.gate.take_parts();
         self.reply.note(&mut segments);
         account.found.append(found);
@@ -127,7 +131,7 @@ impl Flow {
             status: self.early_fault.as_ref().map_or(200, |fault| fault.status),
             fault,
             segments,
-            delivered: changed.then_some(delivered.parts),
+            delivered,
             host_error: None,
         });
         self.stage = match self.recording {

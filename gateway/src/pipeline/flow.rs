@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use super::account::{Account, ClientLeft, Kept};
+use super::account::{Account, ClientLeft};
+use super::kept::Delivered;
 use crate::admit::Phase;
 use crate::config::Recording;
 use crate::dialect;
@@ -24,7 +25,10 @@ use crate::upstream::{self, Dispatch, Reply};
 /// Bytes joined into one write while the upstream has more at hand; measured to halve the cost of bursts.
 const JOINED: usize = 16 << 10;
 
-/// How often a step yields for more before it hands over what it has.
+/// Chunks closer together than this are of a burst, of which more may come when others were given their turn.
+const BURST: Duration = Duration::from_micros(500);
+
+/// How often a step of a burst yields for more before it hands over what it has.
 const YIELDS: u32 = 2;
 
 /// Bytes that an upstream may send before the first event that carries meaning.
@@ -48,14 +52,18 @@ pub struct Flow {
     pub(super) semantic: Option<Instant>,
     /// Bytes that may go to the client.
     pub(super) out: VecDeque<Bytes>,
-    pub(super) delivered: Kept,
+    pub(super) delivered: Delivered,
     pub(super) recording: Recording,
     pub(super) stage: Stage,
     client_left: ClientLeft,
+    /// When a chunk last came.
+    chunked: Instant,
     /// When bytes were last handed to whoever takes them.
     handed: Instant,
     id: ExchangeId,
     pub(super) early_fault: Option<Fault>,
+    /// Whether the client has left: the rest is read for the record alone.
+    pub(super) left: bool,
     /// Whether the upstream has not closed its reply though its last word was read.
     pub(super) lingers: bool,
 }
@@ -105,9 +113,11 @@ impl Flow {
             held: 0,
             semantic: None,
             out: VecDeque::new(),
-            delivered: Kept::default(),
+            delivered: Delivered::default(),
+            left: false,
             recording,
             stage: Stage::Reading,
+            chunked: Instant::now(),
             handed: Instant::now(),
             early_fault: None,
             lingers: false,
@@ -151,6 +161,7 @@ impl Flow {
 
     /// Runs to the end for the record's sake.
     pub async fn drain(mut self: Box<Self>) {
+        self.left = matches!(self.stage, Stage::Reading);
         self.abandon();
         loop {
             self.out.clear();
@@ -178,8 +189,10 @@ impl Flow {
     /// Reads until there is something for the client, then as much more as is at hand.
     async fn read(&mut self) {
         let event = self.event().await;
+        let now = Instant::now();
+        let burst = now.saturating_duration_since(std::mem::replace(&mut self.chunked, now)) < BURST;
         self.take(event).await;
-        let mut yields = 0;
+        let mut yields = if burst { 0 } else { YIELDS };
         while matches!(self.stage, Stage::Reading)
             && !self.out.is_empty()
             && self.out.iter().map(Bytes::len).sum::<usize>() < JOINED
@@ -247,7 +260,7 @@ impl Flow {
     async fn take_chunk(&mut self, chunk: Bytes) {
         if let Some(account) = &mut self.account {
             let limit = account.reply_limit();
-            account.received.push(chunk.clone(), limit);
+            account.received.push(&chunk, limit);
         }
         self.frames.push(chunk);
         while matches!(self.stage, Stage::Reading) {
@@ -334,12 +347,27 @@ impl Flow {
         }
     }
 
+    /// Hands frames that the gate has released to the client.
     pub(super) fn give(&mut self, released: Vec<Bytes>) {
-        let limit = self.account.as_ref().map_or(0, Account::reply_limit);
+        let changed = self.gate.changed();
         for bytes in released {
-            self.delivered.push(bytes.clone(), limit);
-            self.out.push_back(bytes);
+            self.hand(bytes, changed);
         }
+    }
+
+    /// Hands bytes to the client; `own` where they are not those that came.
+    pub(super) fn hand(&mut self, bytes: Bytes, own: bool) {
+        if self.left {
+            return;
+        }
+        if let Some(account) = &self.account {
+            let limit = account.reply_limit();
+            match own {
+                true => self.delivered.put(&bytes, &account.received, limit),
+                false => self.delivered.pass(&bytes, limit),
+            }
+        }
+        self.out.push_back(bytes);
     }
 
     /// Whether the upstream has closed its reply by now.

@@ -10,8 +10,9 @@ use hyper::body::{Body, Incoming};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::account::{Account, ClientLeft, Kept, Outcome, Seen};
+use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
+use super::kept::Kept;
 use super::{Gateway, head, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};

@@ -6,6 +6,7 @@ mod closing;
 mod flow;
 mod head;
 mod intake;
+mod kept;
 mod whole;
 
 use std::sync::Arc;

@@ -119,7 +119,7 @@ async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread>
         }
     }
     let body = first.unwrap_or_else(|| whole.freeze());
-    account.received.push(body.clone(), limit);
+    account.received.keep_whole(body.clone());
     Ok(body)
 }
 
@@ -223,7 +223,7 @@ pub(super) fn unrecorded() -> Fault {
 impl Account {
     /// Another upstream's reply takes the place of one that failed.
     pub fn take_over(&mut self, reply: &Reply) {
-        self.received = super::account::Kept::default();
+        self.received = super::kept::Kept::default();
         self.upstream = Some(reply.upstream.clone());
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
