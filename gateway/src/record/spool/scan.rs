@@ -12,12 +12,18 @@ use crate::record::codec::{HEADER, Header, MAGIC};
 /// Bytes looked through at once for the next frame behind damage.
 const WINDOW: usize = 64 << 10;
 
+/// Bytes read ahead at once: short frames come by the dozen with one read.
+const AHEAD: u64 = 256 << 10;
+
 /// Where a scan stands in its file.
 pub(in crate::record) struct Scan {
     input: Box<dyn Input>,
     seed: u32,
     offset: u64,
     size: u64,
+    /// Bytes of the file from `ahead_at` on.
+    ahead: Bytes,
+    ahead_at: u64,
     /// Where the frame ends whose payload is damaged; its header holds.
     damaged_to: Option<u64>,
 }
@@ -37,7 +43,7 @@ impl Scan {
     /// A scan from the start of a file.
     pub(in crate::record) fn new(input: Box<dyn Input>, seed: u32) -> io::Result<Self> {
         let size = input.size()?;
-        Ok(Self { input, seed, offset: 0, size, damaged_to: None })
+        Ok(Self { input, seed, offset: 0, size, ahead: Bytes::new(), ahead_at: 0, damaged_to: None })
     }
 
     /// Where the next step begins.
@@ -91,11 +97,22 @@ impl Scan {
         Ok(())
     }
 
+    /// The whole frame that stands at a place, if one does. What was read ahead may have been half written then, so that
+    /// a frame is only told to be damaged by bytes read now.
     fn frame_at(&mut self, at: u64) -> io::Result<Option<(Header, [u8; HEADER], Bytes)>> {
-        let mut bytes = [0; HEADER];
-        if self.input.read_at(&mut bytes, at)? < HEADER {
-            return Ok(None);
+        let ahead = !self.ahead.is_empty();
+        match self.parse(at)? {
+            None if ahead => {
+                self.ahead = Bytes::new();
+                self.parse(at)
+            }
+            frame => Ok(frame),
         }
+    }
+
+    fn parse(&mut self, at: u64) -> io::Result<Option<(Header, [u8; HEADER], Bytes)>> {
+        self.damaged_to = None;
+        let Some(&bytes) = self.bytes_at(at, HEADER)?.first_chunk::<HEADER>() else { return Ok(None) };
         let Ok(header) = Header::read(&bytes, self.seed) else { return Ok(None) };
         let end = at + HEADER as u64 + u64::from(header.length);
         if end > self.size {
@@ -105,15 +122,32 @@ impl Scan {
         if end > self.size {
             return Ok(None);
         }
-        let mut payload = vec![0; header.length as usize];
-        if self.input.read_at(&mut payload, at + HEADER as u64)? < payload.len() {
+        let payload = self.bytes_at(at + HEADER as u64, header.length as usize)?;
+        if payload.len() < header.length as usize {
             return Ok(None);
         }
         if Header::verify(&bytes, self.seed, &payload).is_err() {
             self.damaged_to = Some(end);
             return Ok(None);
         }
-        self.damaged_to = None;
-        Ok(Some((header, bytes, Bytes::from(payload))))
+        Ok(Some((header, bytes, payload)))
+    }
+
+    /// So many bytes of the file from a place on, fewer where it ends; out of what was read ahead if they are there.
+    fn bytes_at(&mut self, at: u64, length: usize) -> io::Result<Bytes> {
+        let known = at.checked_sub(self.ahead_at).and_then(|start| usize::try_from(start).ok());
+        if let Some(start) = known
+            && let Some(end) = start.checked_add(length)
+            && end <= self.ahead.len()
+        {
+            return Ok(self.ahead.slice(start..end));
+        }
+        let more = usize::try_from(self.size.saturating_sub(at).min(AHEAD)).unwrap_or_default();
+        let mut buffer = vec![0; length.max(more)];
+        let filled = self.input.read_at(&mut buffer, at)?;
+        buffer.truncate(filled);
+        self.ahead = Bytes::from(buffer);
+        self.ahead_at = at;
+        Ok(self.ahead.slice(..length.min(filled)))
     }
 }
