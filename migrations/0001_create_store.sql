@@ -93,8 +93,10 @@ CREATE TABLE record_end (
     decided_by         text,
     signal             text,
     detector           text,
+    verdict_choice     bigint,
     finishes           text,
     findings           integer     NOT NULL DEFAULT 0,
+    unkept_findings    bigint      NOT NULL DEFAULT 0,
     action             text,
     prompt_tokens      bigint,
     completion_tokens  bigint,
@@ -107,12 +109,17 @@ CREATE TABLE record_end (
     total_us           bigint,
     reply_bytes        bigint      NOT NULL DEFAULT 0,
     unkept_bytes       bigint      NOT NULL DEFAULT 0,
+    unread_frames      bigint      NOT NULL DEFAULT 0,
     preview            text,
     PRIMARY KEY (exchange, occurred_at)
 ) PARTITION BY RANGE (occurred_at);
 COMMENT ON COLUMN record_end.ending IS
-    'How the exchange ended; crashed, abandoned or end_lost where it was closed afterwards, and then without an
-outcome'; CREATE INDEX record_end_time ON record_end (occurred_at);
+    'How the exchange ended; crashed, abandoned or end_lost where it was closed afterwards, then without an outcome';
+COMMENT ON COLUMN record_end.verdict_choice IS 'The choice that the verdict is about, where a reply has several';
+COMMENT ON COLUMN record_end.unkept_findings IS 'Findings beyond those kept in finding';
+COMMENT ON COLUMN record_end.unread_frames IS
+    'Events of a stream that could not be read and passed unscreened, where no rule could have changed them';
+CREATE INDEX record_end_time ON record_end (occurred_at);
 CREATE INDEX record_end_upstream ON record_end (upstream, occurred_at);
 CREATE INDEX record_end_outcome ON record_end (outcome, occurred_at) WHERE outcome <> 'complied';
 CREATE INDEX record_end_ending ON record_end (ending, occurred_at) WHERE ending <> 'complete';
@@ -182,9 +189,10 @@ SELECT b.exchange, b.occurred_at, b.accepted_at, b.dialect, b.caller, b.team, b.
        b.client_request_id, b.model, b.streamed, b.snapshot, b.recording, b.request_bytes,
        b.preview AS prompt_preview, b.stream, b.sequence AS begin_sequence, e.sequence AS end_sequence, e.ended_at,
        e.ending, e.status, e.fault, e.upstream, e.upstream_model, e.upstream_reply_id, e.outcome, e.manners, e.language,
-       e.confidence, e.decided_by, e.signal, e.detector, e.finishes, e.findings, e.action, e.prompt_tokens,
-       e.completion_tokens, e.reasoning_tokens, e.cached_tokens, e.screened_us, e.first_byte_us,
-       e.first_reasoning_us, e.first_answer_us, e.total_us, e.reply_bytes, e.unkept_bytes, e.preview AS answer_preview
+       e.confidence, e.decided_by, e.signal, e.detector, e.verdict_choice, e.finishes, e.findings, e.unkept_findings,
+       e.action, e.prompt_tokens, e.completion_tokens, e.reasoning_tokens, e.cached_tokens, e.screened_us,
+       e.first_byte_us, e.first_reasoning_us, e.first_answer_us, e.total_us, e.reply_bytes, e.unkept_bytes,
+       e.unread_frames, e.preview AS answer_preview
 FROM record_begin b
 LEFT JOIN record_end e ON e.exchange = b.exchange AND e.occurred_at = b.occurred_at;
 COMMENT ON VIEW record IS 'One row per exchange; the columns of its end are null while it runs or if its end is lost';

@@ -45,6 +45,7 @@ fn begin(size: usize) -> Begin {
         client_request_id: None,
         model: "some-model".into(),
         stream: true,
+        preview: None,
         request: Bytes::from(vec![b'p'; size]),
         headers: vec![("user-agent".into(), "bench/1.0".into()), ("content-type".into(), "application/json".into())],
         snapshot: "0123456789abcdef".into(),

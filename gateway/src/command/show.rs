@@ -70,6 +70,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
         let rule = format!("{} ({}, {})", safe(&finding.rule), safe(&finding.pack), finding.severity);
         say("found", format!("{} {}: {rule}{topic} at {place}", finding.action, finding.enforced));
     }
+    if record.unkept_findings > 0 {
+        say("found", format!("{} more, which were not kept", record.unkept_findings));
+    }
     for attempt in &trace.attempts {
         let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
         let fault = attempt.fault.as_deref().map(|fault| format!(": {}", safe(fault))).unwrap_or_default();
@@ -146,6 +149,9 @@ fn verdict(trace: &Trace) -> String {
     if let Some(language) = &record.language {
         text.push_str(&format!(", language {language}"));
     }
+    if let Some(choice) = record.verdict_choice.filter(|choice| *choice > 0) {
+        text.push_str(&format!(", of choice {choice}"));
+    }
     text
 }
 
@@ -190,11 +196,14 @@ fn texts(trace: &Trace, style: Style) -> Vec<String> {
             }
         }
     }
-    match trace.record.unkept_bytes {
-        Some(unkept) if unkept > 0 => {
-            lines.extend([String::new(), style.dim(&format!("{unkept} bytes more were passed on and not kept"))]);
+    let beyond = [
+        (trace.record.unkept_bytes, "bytes more were passed on and not kept"),
+        (trace.record.unread_frames, "events could not be read and were passed on unscreened"),
+    ];
+    for (count, what) in beyond {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            lines.extend([String::new(), style.dim(&format!("{count} {what}"))]);
         }
-        _ => {}
     }
     lines
 }
@@ -236,8 +245,9 @@ fn marked(text: &Text, trace: &Trace, style: Style) -> String {
             spans.push((place(finding.start), place(finding.end), Look::Finding));
         }
     }
-    // A verdict is about the first choice; what it rests on in a prompt is the last thing asked, not a whole passage.
-    for evidence in trace.evidence.iter().filter(|_| text.choice == 0 && text.part == 0 && text.channel != "prompt") {
+    // A verdict is about one choice; what it rests on in a prompt is the last thing asked, not a whole passage.
+    let judged = trace.record.verdict_choice.unwrap_or_default() == i64::from(text.choice);
+    for evidence in trace.evidence.iter().filter(|_| judged && text.part == 0 && text.channel != "prompt") {
         if evidence.channel == text.channel {
             spans.push((place(evidence.start), place(evidence.end), Look::Evidence));
         }

@@ -43,6 +43,9 @@ const RECORDED: [&str; 10] = [
 const FORWARDED: [&str; 7] =
     ["accept", "openai-beta", "http-referer", "x-title", "idempotency-key", "traceparent", "tracestate"];
 
+/// Characters of a prompt that its record keeps for lists.
+const PREVIEW: usize = 200;
+
 /// What is known of an exchange once it is admitted.
 pub(super) struct Arrival {
     pub gateway: Arc<Gateway>,
@@ -155,11 +158,19 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
         model: request.model.clone(),
         stream: request.stream,
+        preview: preview(request),
         request: raw,
         headers: headers.collect(),
         snapshot: arrival.admission.snapshot.digest.clone(),
         recording,
     }
+}
+
+/// The first characters of the last thing that was asked.
+fn preview(request: &Request) -> Option<String> {
+    let asked = request.messages.iter().rev().find(|message| message.role == "user")?;
+    let text = asked.passages.iter().map(|passage| passage.text.trim_start()).find(|text| !text.is_empty())?;
+    Some(text.chars().take(PREVIEW).collect())
 }
 
 fn account(arrival: Arrival, slot: crate::record::Slot, request: &Request) -> Account {

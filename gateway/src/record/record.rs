@@ -35,6 +35,8 @@ pub struct Begin {
     pub model: String,
     /// Whether a stream was asked for.
     pub stream: bool,
+    /// The first characters of what was asked, for lists.
+    pub preview: Option<String>,
     /// The request body as it came.
     pub request: Bytes,
     /// Request headers on the allow-list.

@@ -98,9 +98,11 @@ pub struct Record {
     pub decided_by: Option<String>,
     pub signal: Option<String>,
     pub detector: Option<String>,
+    pub verdict_choice: Option<i64>,
     pub finishes: Option<String>,
     #[serde(rename = "finding_count")]
     pub findings: i32,
+    pub unkept_findings: i64,
     pub action: Option<String>,
     pub prompt_tokens: Option<i64>,
     pub completion_tokens: Option<i64>,
@@ -113,6 +115,7 @@ pub struct Record {
     pub total_us: Option<i64>,
     pub reply_bytes: Option<i64>,
     pub unkept_bytes: Option<i64>,
+    pub unread_frames: Option<i64>,
     pub answer_preview: Option<String>,
 }
 
@@ -316,8 +319,10 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         decided_by: row.try_get("decided_by")?,
         signal: row.try_get("signal")?,
         detector: row.try_get("detector")?,
+        verdict_choice: row.try_get("verdict_choice")?,
         finishes: row.try_get("finishes")?,
         findings: row.try_get::<Option<_>, _>("findings")?.unwrap_or_default(),
+        unkept_findings: row.try_get::<Option<_>, _>("unkept_findings")?.unwrap_or_default(),
         action: row.try_get("action")?,
         prompt_tokens: row.try_get("prompt_tokens")?,
         completion_tokens: row.try_get("completion_tokens")?,
@@ -330,6 +335,7 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         total_us: row.try_get("total_us")?,
         reply_bytes: row.try_get("reply_bytes")?,
         unkept_bytes: row.try_get("unkept_bytes")?,
+        unread_frames: row.try_get("unread_frames")?,
         answer_preview: row.try_get("answer_preview")?,
     })
 }

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::payload::Packer;
 use crate::config::Recording;
-use crate::dialect;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding};
 use crate::record::{Attempt, Begin, End, Entry, Frame, Segment};
 
@@ -134,10 +133,10 @@ impl<'a> Batch<'a> {
 
     fn begin(&mut self, sequence: i64, begin: &'a Begin) {
         let key = key(begin.exchange, begin.at);
-        self.begins.push(BeginRow { key, sequence, begin, preview: prompt_preview(begin) });
+        self.begins.push(BeginRow { key, sequence, begin, preview: begin.preview.as_deref().map(preview) });
         self.payload(key, "request", std::slice::from_ref(&begin.request));
         if !begin.headers.is_empty() {
-            self.payload(key, "headers", &[json!(begin.headers).to_string().into()]);
+            self.payload(key, "headers", &[serde_json::to_vec(&begin.headers).unwrap_or_default().into()]);
         }
     }
 
@@ -216,12 +215,6 @@ pub(super) fn answer_preview(end: &End) -> Option<String> {
     of(Channel::Answer).or_else(|| of(Channel::Refusal)).map(|segment| preview(&segment.text))
 }
 
-fn prompt_preview(begin: &Begin) -> Option<String> {
-    let request = dialect::read_request(begin.dialect, begin.request.clone()).ok()?;
-    let asked = request.messages.iter().rev().find(|message| message.role == "user")?;
-    Some(preview(&asked.passages.iter().find(|passage| !passage.text.is_empty())?.text))
-}
-
 fn preview(text: &str) -> String {
     let words = text.trim_start().chars().take(PREVIEW);
     words
@@ -245,19 +238,29 @@ fn numbered<T>(key: Key, things: &[T]) -> impl Iterator<Item = Nth<'_, T>> {
     things.iter().zip(0..).map(move |(thing, ordinal)| Nth { key, ordinal, thing })
 }
 
+/// A text of a reply as it stands in a payload.
+#[derive(Serialize)]
+struct Text<'a> {
+    choice: u32,
+    channel: &'static str,
+    part: u32,
+    role: Option<&'a str>,
+    authored_bytes: usize,
+    text: &'a str,
+}
+
 fn write_segments(segments: &[Segment]) -> Bytes {
     let texts: Vec<_> = segments
         .iter()
-        .map(|segment| {
-            json!({
-                "choice": segment.choice,
-                "channel": segment.channel.name(),
-                "part": segment.part,
-                "role": segment.role,
-                "authored_bytes": segment.authored_bytes,
-                "text": segment.text,
-            })
+        .map(|segment| Text {
+            choice: segment.choice,
+            channel: segment.channel.name(),
+            part: segment.part,
+            role: segment.role.as_deref(),
+            authored_bytes: segment.authored_bytes,
+            text: &segment.text,
         })
         .collect();
-    json!(texts).to_string().into()
+    // Numbers and texts always have a JSON form.
+    serde_json::to_vec(&texts).unwrap_or_default().into()
 }

@@ -24,6 +24,8 @@ pub(super) struct BeginMeta<'a> {
     pub(super) client_request_id: Option<Text<'a>>,
     pub(super) model: Text<'a>,
     pub(super) stream: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) preview: Option<Text<'a>>,
     pub(super) headers: Vec<(Text<'a>, Text<'a>)>,
     pub(super) snapshot: Text<'a>,
     pub(super) required: bool,
@@ -183,6 +185,7 @@ impl<'a> BeginMeta<'a> {
             client_request_id: maybe(begin.client_request_id.as_ref()),
             model: text(&begin.model),
             stream: begin.stream,
+            preview: maybe(begin.preview.as_ref()),
             headers: begin.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
             snapshot: text(&begin.snapshot),
             required: begin.recording == Recording::Required,

@@ -136,6 +136,7 @@ fn read_begin(header: &Header, mut payload: Bytes) -> Result<Begin, Error> {
         client_request_id: meta.client_request_id.map(std::borrow::Cow::into_owned),
         model: meta.model.into_owned(),
         stream: meta.stream,
+        preview: meta.preview.map(std::borrow::Cow::into_owned),
         request,
         headers: meta.headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
         snapshot: Arc::from(meta.snapshot.as_ref()),

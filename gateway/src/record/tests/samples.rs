@@ -30,6 +30,7 @@ pub(in crate::record) fn begin(number: u64) -> Begin {
         client_request_id: None,
         model: "m".to_owned(),
         stream: false,
+        preview: None,
         request: Bytes::from(format!("request {number}")),
         headers: Vec::new(),
         snapshot: "digest".into(),
@@ -104,8 +105,16 @@ fn name() -> impl Strategy<Value = &'static str> {
 fn any_begin() -> impl Strategy<Value = Begin> {
     let caller = (text(), option::of(text()), option::of(text()), option::of(text()));
     let front = (any::<u64>(), moment(), caller, text(), option::of(text()), text());
-    (front, any::<bool>(), body(), vec((text(), text()), 0..3), text(), any::<bool>()).prop_map(
-        |((number, at, caller, peer, client_request_id, model), stream, request, headers, snapshot, required)| {
+    (front, any::<bool>(), body(), vec((text(), text()), 0..3), text(), any::<bool>(), option::of(text())).prop_map(
+        |(
+            (number, at, caller, peer, client_request_id, model),
+            stream,
+            request,
+            headers,
+            snapshot,
+            required,
+            preview,
+        )| {
             let (name, team, role, key_id) = caller;
             Begin {
                 at,
@@ -114,6 +123,7 @@ fn any_begin() -> impl Strategy<Value = Begin> {
                 client_request_id,
                 model,
                 stream,
+                preview,
                 request,
                 headers,
                 snapshot: snapshot.into(),

@@ -41,6 +41,7 @@ pub(super) fn begin(exchange: ExchangeId) -> Begin {
         client_request_id: Some("abc".to_owned()),
         model: "deepseek-r1".to_owned(),
         stream: true,
+        preview: Some("What happened on Tiananmen square?".to_owned()),
         request: request("What happened on Tiananmen square?"),
         headers: vec![("user-agent".to_owned(), "test".to_owned())],
         snapshot: Arc::from("5d41"),

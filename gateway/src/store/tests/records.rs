@@ -32,6 +32,8 @@ fn an_exchange_is_shown_as_it_was_recorded() {
         assert_eq!((record.first_answer_us, record.total_us), (Some(700_000), Some(913_000)));
         assert_eq!((record.reply_bytes, record.unkept_bytes), (Some(32), Some(3)));
         assert_eq!((record.findings, record.action.as_deref()), (1, Some("flag")));
+        assert_eq!((record.unkept_findings, record.unread_frames), (2, Some(3)));
+        assert_eq!(record.verdict_choice, Some(ended.verdict.choice.into()));
 
         assert_eq!((trace.findings[0].start, trace.findings[0].end), (17, 26));
         assert_eq!(trace.evidence[0].what, "refusal phrase");

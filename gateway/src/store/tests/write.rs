@@ -82,6 +82,7 @@ fn odd_texts_are_stored_and_never_poison() {
         let mut odd = begin(exchange);
         odd.model = "m\0".repeat(40_000);
         odd.peer = "\u{1f600}".repeat(1000);
+        odd.preview = Some("p\0q".to_owned());
         odd.request = bytes::Bytes::from_static(b"\xff\0 not json");
         let mut odd_end = end(exchange);
         odd_end.fault = Some("nul \0 within".to_owned());
@@ -95,7 +96,7 @@ fn odd_texts_are_stored_and_never_poison() {
         assert!(trace.record.model.starts_with("m\u{fffd}m") && trace.record.model.len() <= 512);
         assert_eq!(trace.record.fault.as_deref(), Some("nul \u{fffd} within"));
         assert_eq!(trace.record.answer_preview.as_deref(), Some("a\u{fffd}b"));
-        assert_eq!(trace.record.prompt_preview, None);
+        assert_eq!(trace.record.prompt_preview.as_deref(), Some("p\u{fffd}q"));
     });
 }
 
