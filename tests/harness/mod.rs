@@ -16,5 +16,3 @@ pub(crate) mod pack;
 
 pub(crate) mod scratch;
 pub(crate) mod wait;
-
-mod proof;

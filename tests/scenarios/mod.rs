@@ -27,3 +27,5 @@ mod health;
 mod local;
 mod observation;
 mod sdk;
+
+mod proof;

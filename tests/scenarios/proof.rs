@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use super::certificates::Authority;
-use super::client::Client;
-use super::database::{Cluster, fresh};
-use super::script::{DONE, Reply, Signal, Step, finish, say, send, think};
-use super::sse::Events;
-use super::upstream::Upstream;
+use crate::harness::certificates::Authority;
+use crate::harness::client::Client;
+use crate::harness::database::{Cluster, fresh};
+use crate::harness::script::{DONE, Reply, Signal, Step, finish, say, send, think};
+use crate::harness::sse::Events;
+use crate::harness::upstream::Upstream;
 
 fn to(upstream: &Upstream) -> Client {
     let port = upstream.base_url().rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
