@@ -75,6 +75,8 @@ pub enum Policy {
     Test(PolicyTest),
     /// Say what a text triggers, and why.
     Explain(PolicyExplain),
+    /// Say what other rules would have done to recorded traffic.
+    Replay(PolicyReplay),
 }
 
 /// Run the packs' own tests.
@@ -107,6 +109,26 @@ pub struct PolicyExplain {
     #[arg(long, default_value = "any")]
     pub model: String,
     /// Pack files to use instead of the configured ones.
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Say what other rules would have done to recorded traffic.
+#[derive(Debug, Args)]
+pub struct PolicyReplay {
+    /// How far back, such as `15m`, `24h`, `7d`.
+    #[arg(long, default_value = "24h")]
+    pub since: String,
+    /// At most so many of the newest exchanges.
+    #[arg(long, default_value_t = 100_000)]
+    pub limit: u32,
+    /// How many of the exchanges that would change are listed.
+    #[arg(long, default_value_t = 20)]
+    pub show: usize,
+    /// Pack files to replay instead of the configured ones.
     #[arg(long = "pack", value_name = "PACK")]
     pub packs: Vec<PathBuf>,
     #[command(flatten)]

@@ -10,6 +10,7 @@ mod mark;
 mod policy;
 mod print;
 mod records;
+mod replay;
 mod serve;
 mod show;
 mod table;

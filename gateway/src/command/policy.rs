@@ -1,4 +1,4 @@
-//! `candor policy test` and `explain`: what packs do, without traffic.
+//! `candor policy test` and `explain`: what packs do, without traffic. What they would have done to it is `replay`'s.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::print::Style;
-use super::{Failure, print};
+use super::{Failure, print, replay};
 use crate::cli::{ChannelName, Configured, Policy, PolicyExplain, PolicyTest};
 use crate::exchange::{Caller, Channel, Finding};
 use crate::screen::Rules;
@@ -17,6 +17,7 @@ pub(super) fn run(command: &Policy) -> Result<ExitCode, Failure> {
     match command {
         Policy::Test(arguments) => test(arguments),
         Policy::Explain(arguments) => explain(arguments),
+        Policy::Replay(arguments) => replay::run(arguments, &rules(&arguments.packs, &arguments.configured)?),
     }
 }
 

@@ -64,11 +64,7 @@ fn list(arguments: &RecordsList) -> Result<ExitCode, Failure> {
 }
 
 fn filter(arguments: &RecordsList, now: OffsetDateTime) -> Result<Filter, Failure> {
-    let since = &arguments.since;
-    let back = config::read_duration(since).and_then(|back| now.checked_sub(time::Duration::try_from(back).ok()?));
-    let back = back.ok_or_else(|| {
-        Failure::usage(format!("--since: `{since}` is no duration; write it such as `15m`, `24h` or `7d`"))
-    })?;
+    let back = back(&arguments.since, now)?;
     if !(1..=MOST).contains(&arguments.limit) {
         return Err(Failure::usage(format!("--limit must be between 1 and {MOST}")));
     }
@@ -84,6 +80,14 @@ fn filter(arguments: &RecordsList, now: OffsetDateTime) -> Result<Filter, Failur
         topic: arguments.topic.clone(),
         action: one_of("--action", arguments.action.as_deref(), &ACTIONS)?,
         limit: arguments.limit,
+    })
+}
+
+/// The time that `--since` names.
+pub(super) fn back(since: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
+    let back = config::read_duration(since).and_then(|back| now.checked_sub(time::Duration::try_from(back).ok()?));
+    back.ok_or_else(|| {
+        Failure::usage(format!("--since: `{since}` is no duration; write it such as `15m`, `24h` or `7d`"))
     })
 }
 

@@ -1,10 +1,11 @@
 //! Everything that is kept of one exchange, back out of the rows. It formats nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::{Row, query, query_as};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::payload::unpack;
@@ -74,34 +75,108 @@ pub struct Trace {
     pub payloads: BTreeMap<String, Payload>,
 }
 
+/// Which bytes of exchanges are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// All that are kept.
+    All,
+    /// Those that the texts are read from: the request and what the model wrote.
+    Texts,
+}
+
+impl Parts {
+    fn names(self) -> Option<Vec<String>> {
+        match self {
+            Self::All => None,
+            Self::Texts => Some(vec!["request".to_owned(), "segments".to_owned()]),
+        }
+    }
+}
+
 /// Everything that is kept of one exchange; `None` where nothing is.
 ///
 /// # Errors
 /// The database is away or not migrated.
 pub async fn show(store: &Store, exchange: Uuid) -> Result<Option<Trace>, Error> {
     let Some(occurred_at) = occurred_at(exchange) else { return Ok(None) };
-    let id = (exchange, occurred_at);
-    let Some(record) = load(store, &[id]).await?.pop() else { return Ok(None) };
-    Ok(Some(Trace {
-        record,
-        findings: findings(store, id).await?,
-        evidence: evidence(store, id).await?,
-        attempts: attempts(store, id).await?,
-        payloads: payloads(store, id).await?,
-    }))
+    Ok(traces(store, &[(exchange, occurred_at)], Parts::All).await?.pop())
 }
 
-async fn findings(store: &Store, (exchange, occurred_at): Id) -> Result<Vec<StoredFinding>, Error> {
-    let rows = query(
-        "SELECT rule, pack, topic, detector, channel, choice, part, span_start, span_end, action, enforced, severity
-         FROM finding WHERE exchange = $1 AND occurred_at = $2 ORDER BY ordinal",
+/// A page of exchanges, newest first: those that began since a time, and before the one that the last page ended with.
+///
+/// # Errors
+/// The database is away or not migrated.
+pub async fn page(
+    store: &Store,
+    since: OffsetDateTime,
+    before: Option<Uuid>,
+    rows: u32,
+    parts: Parts,
+) -> Result<Vec<Trace>, Error> {
+    let before = before.and_then(|exchange| Some((exchange, occurred_at(exchange)?)));
+    let ids: Vec<Id> = query_as(
+        "SELECT exchange, occurred_at FROM record_begin
+         WHERE occurred_at >= $1 AND ($2::timestamptz IS NULL OR (occurred_at, exchange) < ($2, $3))
+         ORDER BY occurred_at DESC, exchange DESC LIMIT $4",
     )
-    .bind(exchange)
-    .bind(occurred_at)
+    .persistent(false)
+    .bind(since)
+    .bind(before.map(|(_, at)| at))
+    .bind(before.map(|(exchange, _)| exchange))
+    .bind(i64::from(rows))
+    .fetch_all(&store.pool)
+    .await?;
+    traces(store, &ids, parts).await
+}
+
+/// Everything that is kept of some exchanges, newest first; those of which nothing is are left out.
+async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, Error> {
+    let records = load(store, ids).await?;
+    let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
+    let wanted = (exchanges.as_slice(), times.as_slice());
+    let mut findings = gathered(findings(store, wanted).await?);
+    let mut evidence = gathered(evidence(store, wanted).await?);
+    let mut attempts = gathered(attempts(store, wanted).await?);
+    let mut payloads = gathered(payloads(store, wanted, parts).await?);
+    let trace = |record: Record| {
+        let exchange = record.exchange;
+        Trace {
+            findings: findings.remove(&exchange).unwrap_or_default(),
+            evidence: evidence.remove(&exchange).unwrap_or_default(),
+            attempts: attempts.remove(&exchange).unwrap_or_default(),
+            payloads: payloads.remove(&exchange).unwrap_or_default().into_iter().collect(),
+            record,
+        }
+    };
+    Ok(records.into_iter().map(trace).collect())
+}
+
+/// What belongs to each exchange, in the order it came.
+fn gathered<T>(rows: Vec<(Uuid, T)>) -> HashMap<Uuid, Vec<T>> {
+    let mut all: HashMap<Uuid, Vec<T>> = HashMap::new();
+    for (exchange, row) in rows {
+        all.entry(exchange).or_default().push(row);
+    }
+    all
+}
+
+/// Exchanges and their partition keys, as two arrays of equal length.
+type Wanted<'a> = (&'a [Uuid], &'a [OffsetDateTime]);
+
+async fn findings(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredFinding)>, Error> {
+    let rows = query(
+        "SELECT f.exchange, rule, pack, topic, detector, channel, choice, part, span_start, span_end, action, enforced,
+                severity
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+         JOIN finding f ON f.exchange = wanted.exchange AND f.occurred_at = wanted.occurred_at
+         ORDER BY f.exchange, f.ordinal",
+    )
+    .bind(exchanges)
+    .bind(times)
     .fetch_all(&store.pool)
     .await?;
     let read = |row: &PgRow| {
-        Ok(StoredFinding {
+        let finding = StoredFinding {
             rule: row.try_get("rule")?,
             pack: row.try_get("pack")?,
             topic: row.try_get("topic")?,
@@ -114,45 +189,67 @@ async fn findings(store: &Store, (exchange, occurred_at): Id) -> Result<Vec<Stor
             action: row.try_get("action")?,
             enforced: row.try_get("enforced")?,
             severity: row.try_get("severity")?,
-        })
+        };
+        Ok((row.try_get("exchange")?, finding))
     };
     Ok(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?)
 }
 
-async fn evidence(store: &Store, (exchange, occurred_at): Id) -> Result<Vec<StoredEvidence>, Error> {
-    let rows: Vec<(String, i64, i64, String)> = query_as(
-        "SELECT channel, span_start, span_end, what FROM evidence
-         WHERE exchange = $1 AND occurred_at = $2 ORDER BY ordinal",
+async fn evidence(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredEvidence)>, Error> {
+    let rows: Vec<(Uuid, String, i64, i64, String)> = query_as(
+        "SELECT e.exchange, channel, span_start, span_end, what
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+         JOIN evidence e ON e.exchange = wanted.exchange AND e.occurred_at = wanted.occurred_at
+         ORDER BY e.exchange, e.ordinal",
     )
-    .bind(exchange)
-    .bind(occurred_at)
+    .bind(exchanges)
+    .bind(times)
     .fetch_all(&store.pool)
     .await?;
-    Ok(rows.into_iter().map(|(channel, start, end, what)| StoredEvidence { channel, start, end, what }).collect())
+    let read = |(exchange, channel, start, end, what)| (exchange, StoredEvidence { channel, start, end, what });
+    Ok(rows.into_iter().map(read).collect())
 }
 
-async fn attempts(store: &Store, (exchange, occurred_at): Id) -> Result<Vec<StoredAttempt>, Error> {
-    let rows: Vec<(String, Option<i16>, Option<String>, i64)> = query_as(
-        "SELECT upstream, status, fault, took_us FROM attempt
-         WHERE exchange = $1 AND occurred_at = $2 ORDER BY ordinal",
+/// A row of `attempt`.
+type AttemptRow = (Uuid, String, Option<i16>, Option<String>, i64);
+
+async fn attempts(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredAttempt)>, Error> {
+    let rows: Vec<AttemptRow> = query_as(
+        "SELECT a.exchange, upstream, status, fault, took_us
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+         JOIN attempt a ON a.exchange = wanted.exchange AND a.occurred_at = wanted.occurred_at
+         ORDER BY a.exchange, a.ordinal",
     )
-    .bind(exchange)
-    .bind(occurred_at)
+    .bind(exchanges)
+    .bind(times)
     .fetch_all(&store.pool)
     .await?;
-    let attempt = |(upstream, status, fault, took_us)| StoredAttempt { upstream, status, fault, took_us };
-    Ok(rows.into_iter().map(attempt).collect())
+    let read =
+        |(exchange, upstream, status, fault, took_us)| (exchange, StoredAttempt { upstream, status, fault, took_us });
+    Ok(rows.into_iter().map(read).collect())
 }
 
-async fn payloads(store: &Store, (exchange, occurred_at): Id) -> Result<BTreeMap<String, Payload>, Error> {
-    let rows: Vec<(String, String, i64, Vec<u8>)> =
-        query_as("SELECT part, codec, size, bytes FROM payload WHERE exchange = $1 AND occurred_at = $2")
-            .bind(exchange)
-            .bind(occurred_at)
-            .fetch_all(&store.pool)
-            .await?;
-    let payload = |(part, codec, size, bytes): (String, String, i64, Vec<u8>)| {
-        (part, unpack(&codec, size, bytes).map_or(Payload::Unreadable, Payload::Whole))
+/// A row of `payload`.
+type PayloadRow = (Uuid, String, String, i64, Vec<u8>);
+
+async fn payloads(
+    store: &Store,
+    (exchanges, times): Wanted<'_>,
+    parts: Parts,
+) -> Result<Vec<(Uuid, (String, Payload))>, Error> {
+    let rows: Vec<PayloadRow> = query_as(
+        "SELECT p.exchange, part, codec, size, bytes
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+         JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
+         WHERE $3::text[] IS NULL OR part = ANY ($3)",
+    )
+    .bind(exchanges)
+    .bind(times)
+    .bind(parts.names())
+    .fetch_all(&store.pool)
+    .await?;
+    let read = |(exchange, part, codec, size, bytes): PayloadRow| {
+        (exchange, (part, unpack(&codec, size, bytes).map_or(Payload::Unreadable, Payload::Whole)))
     };
-    Ok(rows.into_iter().map(payload).collect())
+    Ok(rows.into_iter().map(read).collect())
 }
