@@ -1,7 +1,7 @@
 //! What scanning costs: nanoseconds a byte by text, a frame, a scanner; against a search that only finds; and whether
 //! any text makes it worse than linear. It checks no finding.
 //!
-//! `cargo bench -p candor-policies --bench scan`; each figure is the fastest of several runs on one core.
+//! `cargo bench -p candor-policies --bench scan [-- texts|frames|one-pass|hurt]`; each figure is the fastest of several runs on one core.
 
 mod texts;
 
@@ -18,35 +18,44 @@ use regex_automata::meta::Regex;
 use self::texts::{CHINESE, CODE, Draw, ENGLISH};
 
 fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let packs = rules(&shipped());
+    let usual = packs.select(&Facts::default());
     say(&format!("ruleset of the shipped packs: {} KiB", packs.memory() >> 10));
-    by_text(&packs);
-    by_frame(&packs);
-    against_one_pass();
+    let parts: [(&str, &dyn Fn()); 4] = [
+        ("texts", &|| by_text(&usual)),
+        ("frames", &|| by_frame(&usual)),
+        ("one-pass", &against_one_pass),
+        ("hurt", &|| hurt(&usual)),
+    ];
+    for (_, part) in parts.iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|one| one == name)) {
+        part();
+    }
+}
+
+fn hurt(usual: &Selection) {
     say("\nshipped packs, texts made to hurt, ns/byte at 64 KiB and at four times the length");
-    adversarial(&packs.select(&Facts::default()));
+    adversarial(usual);
     let many = rules(&[many_rules("redact")]);
     say("\n5,000 terms and 300 patterns that redact, the same texts");
     adversarial(&many.select(&Facts::default()));
 }
 
-fn by_text(packs: &Arc<Ruleset>) {
-    let selection = packs.select(&Facts::default());
+fn by_text(selection: &Selection) {
     say("\nshipped packs, one piece, ns/byte");
     for (name, sentences, between) in [("english", ENGLISH, " "), ("chinese", CHINESE, ""), ("json and code", CODE, "")]
     {
         let mut line = format!("  {name:<14}");
         for length in [1 << 10, 64 << 10] {
             let text = texts::of(sentences, between, length);
-            let took = fastest(|| scan(&selection, &[&text]));
+            let took = fastest(|| scan(selection, &[&text]));
             let _ = write!(line, "  {:>3} KiB {:>7.2}", length >> 10, per(took, text.len()));
         }
         say(&line);
     }
 }
 
-fn by_frame(packs: &Arc<Ruleset>) {
-    let selection = packs.select(&Facts::default());
+fn by_frame(selection: &Selection) {
     say("\nshipped packs, a scanner and frames of 12 bytes, ns");
     let made = fastest(|| {
         for _ in 0..100 {
@@ -57,7 +66,7 @@ fn by_frame(packs: &Arc<Ruleset>) {
     for (name, sentences) in [("english", ENGLISH), ("chinese", CHINESE), ("json and code", CODE)] {
         let text = texts::of(sentences, " ", 12 << 10);
         let frames = frames(&text);
-        let took = fastest(|| scan(&selection, &frames));
+        let took = fastest(|| scan(selection, &frames));
         say(&format!("  a frame, {name:<17}   {:>7.0}", per(took, frames.len())));
     }
 }
