@@ -44,9 +44,10 @@ fn word(starts: &Starts, begins: Option<&WordBegins>, text: &[u8], at: usize, id
     let end = word_end(text, at);
     let mut next = at;
     if !idle.inside_word {
-        let front = || front(text, at, Some(end));
-        let pattern = text.get(at).is_some_and(|byte| starts.with(*byte, false)) && starts.any(front());
-        if pattern || begins.is_some_and(|begins| may_begin(begins, text, at, end)) {
+        let pattern = text.get(at).is_some_and(|byte| starts.with(*byte, false));
+        if pattern && starts.any(front(text, at, Some(end)))
+            || begins.is_some_and(|begins| may_begin(begins, text, at, end))
+        {
             return at;
         }
         next += 1;
@@ -91,6 +92,12 @@ fn between(starts: &Starts, text: &[u8], at: usize, idle: &mut Idle) -> usize {
     idle.run = run;
     idle.inside_word = false;
     at + 1
+}
+
+/// Whether a pattern may begin at a place outside words.
+#[inline]
+pub(crate) fn begins(starts: &Starts, text: &[u8], at: usize) -> bool {
+    text.get(at).is_some_and(|byte| starts.with(*byte, false)) && starts.any(front(text, at, Some(word_end(text, at))))
 }
 
 /// What stands at a place outside words, whose letters end at `end`.

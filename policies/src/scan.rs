@@ -179,12 +179,47 @@ impl State {
             if let Some(idle) = self.idle(plan) {
                 at = self.pass(plan, text.as_bytes(), at, idle);
             }
+            at = self.spell(plan, text.as_bytes(), at);
             let Some(rest) = text.get(at..) else { break };
             let Some(c) = rest.chars().next() else { break };
             self.read_one(plan, c, rest.as_bytes(), start + at);
             at += c.len_utf8();
         }
         self.length += text.len();
+    }
+
+    /// Reads on in a word of ASCII letters, as far as only terms are under way and begin in it.
+    #[inline]
+    fn spell(&mut self, plan: &Plan, piece: &[u8], from: usize) -> usize {
+        let Some(terms) = plan.searched_terms().filter(|_| plan.passes && !plan.starts.inside_words()) else {
+            return from;
+        };
+        let inside_word = self.words.inside_word();
+        let agree = !plan.searches_patterns || self.threads.inside_word() == inside_word;
+        let alone = agree && !self.threads.are_live() && self.open.is_empty() && self.words.run(inside_word).is_some();
+        if !alone || !(inside_word || !pass::begins(&plan.starts, piece, from)) {
+            return from;
+        }
+        let mut at = from;
+        while let Some(byte) = piece.get(at).filter(|byte| byte.is_ascii_alphanumeric()) {
+            let start = self.length + at;
+            if self.weigh.due.is_some_and(|due| due < start) {
+                self.weigh.settle(start);
+            }
+            self.letter_end = start + 1;
+            self.feed(plan, terms, &[byte.to_ascii_lowercase()], start, start + 1);
+            at += 1;
+            if self.terms == terms.idle || !self.open.is_empty() {
+                break;
+            }
+        }
+        if let Some(last) = piece.get(from..at).and_then(<[u8]>::last) {
+            self.dropped = 0;
+            self.end = self.letter_end;
+            self.words.passed(true, 0);
+            self.threads.passed(at - from, (Class::Word, *last));
+        }
+        at
     }
 
     #[inline]

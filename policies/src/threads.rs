@@ -145,11 +145,9 @@ impl Threads {
             ahead if inside_word => Front { inside_word, ..pass::front(ahead, 0, None) },
             ahead => pass::front(ahead, 0, Some(pass::word_end(ahead, 0))),
         };
-        let mut begun = None;
-        for group in plan.starts.groups(front) {
-            if begun != Some(group) {
+        if plan.starts.any(front) {
+            for group in plan.starts.groups(front) {
                 self.begin(plan, group, arrival, inside_word);
-                begun = Some(group);
             }
         }
     }

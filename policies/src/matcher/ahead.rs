@@ -10,6 +10,9 @@ use regex_syntax::hir::Hir;
 /// Bytes of a match that are looked at before it is begun.
 pub(crate) const AHEAD: usize = 4;
 
+/// Different first bytes of a pattern that are listed.
+const PREFIXES_MOST: usize = 256;
+
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ByteSet([u64; 4]);
@@ -31,23 +34,30 @@ impl ByteSet {
 }
 
 /// The bytes with which matches of one pattern can begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ahead {
     /// For each of the first places, the bytes that can stand there.
     places: [ByteSet; AHEAD],
     /// The bytes that can stand after a match's first ASCII letters and digits, however many, and after the first of
     /// those; the first two bytes where it begins with neither.
     after_word: [ByteSet; 2],
+    /// All that the first bytes can be, where that is not too much.
+    prefixes: Option<Vec<[u8; AHEAD]>>,
 }
 
 impl Ahead {
     /// What nothing is ruled out by.
-    const ANY: Self = Self { places: [ByteSet::ALL; AHEAD], after_word: [ByteSet::ALL; 2] };
+    const ANY: Self = Self { places: [ByteSet::ALL; AHEAD], after_word: [ByteSet::ALL; 2], prefixes: None };
 
     /// Reads it off a pattern.
     pub(crate) fn of(pattern: &Hir) -> Self {
         let Ok(nfa) = thompson::Compiler::new().build_from_hir(pattern) else { return Self::ANY };
-        Self { places: places(&nfa), after_word: after_word(&nfa) }
+        Self { places: places(&nfa), after_word: after_word(&nfa), prefixes: prefixes(&nfa) }
+    }
+
+    /// All that the first bytes can be, where that is not too much.
+    pub(crate) fn prefixes(&self) -> Option<&[[u8; AHEAD]]> {
+        self.prefixes.as_deref()
     }
 
     /// Whether a byte can stand at a place.
@@ -75,6 +85,26 @@ fn places(nfa: &NFA) -> [ByteSet; AHEAD] {
         states = reached.after(|_| true);
     }
     places
+}
+
+fn prefixes(nfa: &NFA) -> Option<Vec<[u8; AHEAD]>> {
+    let mut prefixes = Vec::new();
+    let mut under_way = vec![(Vec::new(), vec![nfa.start_anchored()])];
+    while let Some((bytes, states)) = under_way.pop() {
+        if let Ok(prefix) = <[u8; AHEAD]>::try_from(bytes.as_slice()) {
+            prefixes.push(prefix);
+            continue;
+        }
+        let reached = Reached::from(nfa, states);
+        let next: Vec<u8> = (0..=u8::MAX).filter(|byte| reached.bytes(|one| one == *byte).has(*byte)).collect();
+        if reached.matched || prefixes.len() + under_way.len() + next.len() > PREFIXES_MOST {
+            return None;
+        }
+        for byte in next {
+            under_way.push(([&bytes[..], &[byte]].concat(), reached.after(|one| one == byte)));
+        }
+    }
+    Some(prefixes)
 }
 
 fn after_word(nfa: &NFA) -> [ByteSet; 2] {
@@ -157,7 +187,10 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, text: &str, after: &str, expected: bool) {
         let ahead = Ahead::of(&parse(pattern, true, &Folding::new()).unwrap());
-        let begins = text.bytes().enumerate().all(|(place, byte)| ahead.at(place, byte))
+        let listed = |prefixes: &[[u8; AHEAD]]| prefixes.iter().any(|prefix| text.as_bytes().starts_with(prefix));
+        let listed = text.len() < AHEAD || ahead.prefixes().is_none_or(listed);
+        let begins = listed
+            && text.bytes().enumerate().all(|(place, byte)| ahead.at(place, byte))
             && after.bytes().enumerate().all(|(place, byte)| ahead.after_word(place, byte));
         assert_eq!(begins, expected, "{pattern} {text}");
     }

@@ -141,8 +141,8 @@ impl Group {
     }
 
     /// What matches of each pattern can begin with, and whether that may be inside words.
-    pub(crate) fn aheads(&self) -> impl Iterator<Item = (Ahead, bool)> {
-        self.aheads.iter().zip(&self.patterns).map(|(ahead, pattern)| (*ahead, pattern.inside_words))
+    pub(crate) fn aheads(&self) -> impl Iterator<Item = (&Ahead, bool)> {
+        self.aheads.iter().zip(&self.patterns).map(|(ahead, pattern)| (ahead, pattern.inside_words))
     }
 
     /// Whether a match may begin with a byte.

@@ -6,6 +6,7 @@
 
 use super::Group;
 use super::ahead::{AHEAD, Ahead};
+use super::word_begins::Table;
 
 const BITS: usize = 64;
 
@@ -34,6 +35,9 @@ pub(crate) struct Starts {
     places: [Box<[u64]>; AHEAD],
     after_word: [Box<[u64]>; 2],
     inside: u64,
+    /// The bits of patterns of which all that the first bytes can be is listed, and that list.
+    listed: u64,
+    prefixes: Table,
     entries: Vec<Vec<Entry>>,
 }
 
@@ -41,16 +45,28 @@ impl Starts {
     /// Those of some automata, in the order of their numbers.
     pub(crate) fn of<'a>(groups: impl Iterator<Item = (usize, &'a Group)>) -> Self {
         let mut all: Vec<Entry> = groups
-            .flat_map(|(group, of)| of.aheads().map(move |(ahead, inside_words)| Entry { group, ahead, inside_words }))
+            .flat_map(|(group, of)| {
+                let entry =
+                    move |(ahead, inside_words): (&Ahead, bool)| Entry { group, ahead: ahead.clone(), inside_words };
+                of.aheads().map(entry)
+            })
             .collect();
-        // Patterns that begin alike share a bit, within each automaton, so that few bits are left by a word.
-        all.sort_by_key(|entry| (entry.group, (0..=u8::MAX).find(|byte| entry.ahead.at(0, *byte))));
+        // Patterns that begin alike share a bit, so that few bits are left by a word.
+        all.sort_by_key(|entry| (0..=u8::MAX).find(|byte| entry.ahead.at(0, *byte)));
+        let (listed, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.ahead.prefixes().is_some());
+        // Those that are not listed have more need of a bit of their own.
+        let bits = BITS - others.len().min(BITS * 3 / 4);
+        let mut entries: Vec<Vec<Entry>> = chunks(&listed, bits);
+        let listed = entries.len();
+        entries.extend(chunks(&others, BITS - listed));
         let empty = || vec![0_u64; 256].into_boxed_slice();
         let mut starts = Self {
             places: std::array::from_fn(|_| empty()),
             after_word: [empty(), empty()],
             inside: 0,
-            entries: all.chunks(all.len().div_ceil(BITS).max(1)).map(<[Entry]>::to_vec).collect(),
+            listed: u64::MAX.checked_shr(u32::try_from(BITS - listed).unwrap_or(u32::MAX)).unwrap_or(0),
+            prefixes: Table::new(),
+            entries,
         };
         for (bit, entries) in starts.entries.iter().enumerate() {
             for entry in entries {
@@ -66,6 +82,9 @@ impl Starts {
                     for (place, table) in starts.after_word.iter_mut().enumerate() {
                         mark(table, entry.ahead.after_word(place, byte));
                     }
+                }
+                for prefix in entry.ahead.prefixes().into_iter().flatten() {
+                    starts.prefixes.set(u64::from(u32::from_le_bytes(*prefix)));
                 }
                 starts.inside |= u64::from(entry.inside_words) << bit;
             }
@@ -92,10 +111,12 @@ impl Starts {
         bits != 0 && self.left(bits, front).next().is_some()
     }
 
-    /// The automata of which a match may begin, in the order of their numbers; one may come twice in a row.
-    #[inline]
-    pub(crate) fn groups<'a>(&'a self, front: Front<'a>) -> impl Iterator<Item = usize> + 'a {
-        self.left(self.bits(front), front)
+    /// The automata of which a match may begin, in the order of their numbers.
+    pub(crate) fn groups(&self, front: Front<'_>) -> Vec<usize> {
+        let mut groups: Vec<usize> = self.left(self.bits(front), front).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
     }
 
     #[inline]
@@ -106,6 +127,11 @@ impl Starts {
         }
         for (table, byte) in self.after_word.iter().zip(front.after_word) {
             bits &= table.get(usize::from(*byte)).copied().unwrap_or_default();
+        }
+        if let Ok(prefix) = <[u8; AHEAD]>::try_from(front.bytes)
+            && !self.prefixes.has(u64::from(u32::from_le_bytes(prefix)))
+        {
+            bits &= !self.listed;
         }
         bits
     }
@@ -118,6 +144,10 @@ impl Starts {
         });
         entries.flatten().filter(move |entry| entry.begins(front)).map(|entry| entry.group)
     }
+}
+
+fn chunks(entries: &[Entry], most: usize) -> Vec<Vec<Entry>> {
+    entries.chunks(entries.len().div_ceil(most.max(1)).max(1)).map(<[Entry]>::to_vec).collect()
 }
 
 impl Entry {

@@ -110,11 +110,11 @@ fn pair(key: u64, next: u8) -> u64 {
 }
 
 /// A set of which it may seem to have more in it than it has.
-#[derive(Debug)]
-struct Table(Box<[u64]>);
+#[derive(Debug, Clone)]
+pub(super) struct Table(Box<[u64]>);
 
 impl Table {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(vec![0_u64; 1 << (BITS - 6)].into_boxed_slice())
     }
 
@@ -129,19 +129,26 @@ impl Table {
         }
     }
 
-    fn set(&mut self, key: u64) {
-        set(&mut self.0, hash(key));
+    pub(super) fn set(&mut self, key: u64) {
+        let (index, bits) = place(key);
+        if let Some(word) = self.0.get_mut(index) {
+            *word |= bits;
+        }
     }
 
     #[inline]
-    fn has(&self, key: u64) -> bool {
-        has(&self.0, hash(key))
+    pub(super) fn has(&self, key: u64) -> bool {
+        let (index, bits) = place(key);
+        self.0.get(index).is_none_or(|word| word & bits == bits)
     }
 }
 
+/// Where a key stands: a word of the table and two bits of it, so that one look tells nearly all apart.
 #[inline]
-fn hash(key: u64) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+fn place(key: u64) -> (usize, u64) {
+    let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let index = (hash >> (64 - (BITS - 6))) as usize;
+    (index, 1 << (hash >> 48 & 63) | 1 << (hash >> 42 & 63))
 }
 
 fn set(table: &mut [u64], index: usize) {
