@@ -94,22 +94,24 @@ fn between(starts: &Starts, text: &[u8], at: usize, idle: &mut Idle) -> usize {
     at + 1
 }
 
-/// Whether a pattern may begin at a place outside words.
-#[inline]
-pub(crate) fn begins(starts: &Starts, text: &[u8], at: usize) -> bool {
-    text.get(at).is_some_and(|byte| starts.with(*byte, false)) && starts.any(front(text, at, Some(word_end(text, at))))
-}
-
 /// What stands at a place outside words, whose letters end at `end`.
 #[inline]
 pub(crate) fn front(text: &[u8], at: usize, end: Option<usize>) -> Front<'_> {
-    let known = |from: usize, most: usize| {
-        let bytes = text.get(from..).unwrap_or_default();
-        let ascii = bytes.iter().take(most).take_while(|byte| byte.is_ascii()).count();
-        bytes.get(..ascii).unwrap_or_default()
-    };
-    let after_word = end.map_or(&[][..], |end| known(end, 2));
-    Front { bytes: known(at, AHEAD), after_word, inside_word: false }
+    let after_word = end.map_or(&[][..], |end| ascii::<2>(text, end));
+    Front { bytes: ascii::<AHEAD>(text, at), after_word, inside_word: false }
+}
+
+/// The bytes at a place up to one that is not ASCII, so many at most.
+#[inline]
+fn ascii<const MOST: usize>(text: &[u8], at: usize) -> &[u8] {
+    let bytes = text.get(at..).unwrap_or_default();
+    match bytes.first_chunk::<MOST>() {
+        Some(chunk) if chunk.iter().fold(0, |all, byte| all | byte) < 0x80 => chunk,
+        _ => {
+            let known = bytes.iter().take(MOST).take_while(|byte| byte.is_ascii()).count();
+            bytes.get(..known).unwrap_or_default()
+        }
+    }
 }
 
 /// Where the letters and digits end that stand at a place.

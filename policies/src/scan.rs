@@ -176,10 +176,16 @@ impl State {
         let start = self.length;
         let mut at = 0;
         loop {
-            if let Some(idle) = self.idle(plan) {
-                at = self.pass(plan, text.as_bytes(), at, idle);
+            if plan.passes && text.as_bytes().get(at).is_some_and(u8::is_ascii) {
+                if let Some(idle) = self.idle(plan) {
+                    at = self.pass(plan, text.as_bytes(), at, idle);
+                }
+                let spelled = self.spell(plan, text.as_bytes(), at);
+                if spelled > at {
+                    at = spelled;
+                    continue;
+                }
             }
-            at = self.spell(plan, text.as_bytes(), at);
             let Some(rest) = text.get(at..) else { break };
             let Some(c) = rest.chars().next() else { break };
             self.read_one(plan, c, rest.as_bytes(), start + at);
@@ -188,16 +194,12 @@ impl State {
         self.length += text.len();
     }
 
-    /// Reads on in a word of ASCII letters, as far as only terms are under way and begin in it.
+    /// Reads ASCII letters of a word with care, as long as anything is under way in them.
     #[inline]
     fn spell(&mut self, plan: &Plan, piece: &[u8], from: usize) -> usize {
-        let Some(terms) = plan.searched_terms().filter(|_| plan.passes && !plan.starts.inside_words()) else {
-            return from;
-        };
-        let inside_word = self.words.inside_word();
-        let agree = !plan.searches_patterns || self.threads.inside_word() == inside_word;
-        let alone = agree && !self.threads.are_live() && self.open.is_empty() && self.words.run(inside_word).is_some();
-        if !alone || !(inside_word || !pass::begins(&plan.starts, piece, from)) {
+        let terms = plan.searched_terms();
+        let stands = terms.is_none() || self.words.run(self.words.inside_word()).is_some();
+        if !stands || !self.open.is_empty() || !piece.get(from).is_some_and(u8::is_ascii_alphanumeric) {
             return from;
         }
         let mut at = from;
@@ -206,20 +208,31 @@ impl State {
             if self.weigh.due.is_some_and(|due| due < start) {
                 self.weigh.settle(start);
             }
-            self.letter_end = start + 1;
-            self.feed(plan, terms, &[byte.to_ascii_lowercase()], start, start + 1);
+            if plan.searches_patterns {
+                let ahead = piece.get(at..).unwrap_or_default();
+                let arrival = Arrival { bytes: &[*byte], ahead, class: Class::Word, at: start, before: self.end };
+                self.threads.push(plan, arrival, &mut self.weigh);
+            }
+            (self.end, self.letter_end) = (start + 1, start + 1);
             at += 1;
-            if self.terms == terms.idle || !self.open.is_empty() {
+            let under_way = terms.is_some_and(|terms| self.spell_one(plan, terms, *byte, start));
+            if !self.open.is_empty() || !(under_way || self.threads.are_live()) {
                 break;
             }
         }
-        if let Some(last) = piece.get(from..at).and_then(<[u8]>::last) {
-            self.dropped = 0;
-            self.end = self.letter_end;
-            self.words.passed(true, 0);
-            self.threads.passed(at - from, (Class::Word, *last));
-        }
+        self.dropped = 0;
+        self.words.passed(true, 0);
         at
+    }
+
+    /// Feeds a letter to the terms, and says whether any is under way.
+    #[inline]
+    fn spell_one(&mut self, plan: &Plan, terms: &Terms, byte: u8, at: usize) -> bool {
+        if self.terms == terms.idle {
+            return false;
+        }
+        self.feed(plan, terms, &[byte.to_ascii_lowercase()], at, at + 1);
+        self.terms != terms.idle
     }
 
     #[inline]
@@ -240,7 +253,7 @@ impl State {
     /// How the reading stands, if nothing is under way in it.
     #[inline]
     fn idle(&self, plan: &Plan) -> Option<Idle> {
-        if !plan.passes || self.threads.are_live() || !self.open.is_empty() {
+        if self.threads.are_live() || !self.open.is_empty() {
             return None;
         }
         let Some(terms) = plan.searched_terms() else {

@@ -145,10 +145,8 @@ impl Threads {
             ahead if inside_word => Front { inside_word, ..pass::front(ahead, 0, None) },
             ahead => pass::front(ahead, 0, Some(pass::word_end(ahead, 0))),
         };
-        if plan.starts.any(front) {
-            for group in plan.starts.groups(front) {
-                self.begin(plan, group, arrival, inside_word);
-            }
+        for group in plan.starts.groups(front) {
+            self.begin(plan, group, arrival, inside_word);
         }
     }
 

@@ -122,10 +122,11 @@ impl Starts {
     #[inline]
     fn bits(&self, front: Front<'_>) -> u64 {
         let mut bits = if front.inside_word { self.inside } else { u64::MAX };
-        for (table, byte) in self.places.iter().zip(front.bytes) {
+        // What follows the word tells most; a space, nearly all.
+        for (table, byte) in self.after_word.iter().zip(front.after_word) {
             bits &= table.get(usize::from(*byte)).copied().unwrap_or_default();
         }
-        for (table, byte) in self.after_word.iter().zip(front.after_word) {
+        for (table, byte) in self.places.iter().zip(front.bytes) {
             bits &= table.get(usize::from(*byte)).copied().unwrap_or_default();
         }
         if let Ok(prefix) = <[u8; AHEAD]>::try_from(front.bytes)
