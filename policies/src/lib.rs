@@ -2,7 +2,7 @@
 //!
 //! Code map, in reading order: `source` is the pack format, `compile` makes a [`Ruleset`] of packs and names every
 //! mistake, `normalise` says how text is read, `matcher` holds the automata, `plan` is what one channel of one exchange
-//! is searched for, `scan` feeds text through it (`threads` are live patterns, `weigh` makes hits of what is found),
+//! is searched for, `scan` feeds text through it (`pass` leaves out what nothing begins in, `threads` are live patterns, `weigh` makes hits of what is found),
 //! `trial` runs the packs' own tests. `verdict` says what a model did, and shares nothing with the rest but channels.
 
 mod action;
@@ -10,6 +10,7 @@ mod compile;
 mod matcher;
 mod mistake;
 mod normalise;
+mod pass;
 mod plan;
 mod ruleset;
 mod scan;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::action::{Action, Severity};
-use crate::matcher::{Combination, Group, Matchers, Use};
+use crate::matcher::{Combination, Group, Matchers, Starts, Terms, Use};
 use crate::scan::Finding;
 use crate::weigh::Hit;
 
@@ -29,6 +29,7 @@ impl Order {
 
 /// What is searched for.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Plan {
     pub(crate) matchers: Arc<Matchers>,
     /// Per subject: whether it is searched for.
@@ -45,6 +46,10 @@ pub(crate) struct Plan {
     /// Per byte: the groups of patterns of which a match may begin with it, and of them those inside words.
     beginnings: Vec<Vec<usize>>,
     beginnings_inside: Vec<Vec<usize>>,
+    /// The same by more bytes than one, for where little is live.
+    pub(crate) starts: Starts,
+    /// Whether text in which nothing begins may be passed over.
+    pub(crate) passes: bool,
     pub(crate) searches_terms: bool,
     pub(crate) searches_patterns: bool,
     /// Per list: the combinations searched for that it is part of.
@@ -108,6 +113,8 @@ impl Plan {
         };
         let (beginnings, beginnings_inside) = (beginnings(false), beginnings(true));
         Self {
+            starts: Starts::of(groups()),
+            passes: terms.is_none_or(Terms::are_words),
             searches_terms: terms.is_some_and(|terms| terms.serves(&active, &combinations_of_list)),
             searches_patterns: groups().next().is_some(),
             matchers: Arc::clone(matchers),
@@ -122,6 +129,12 @@ impl Plan {
             combinations_of_list,
             horizons,
         }
+    }
+
+    /// The terms, where they are searched for.
+    #[inline]
+    pub(crate) fn searched_terms(&self) -> Option<&Terms> {
+        self.matchers.terms.as_ref().filter(|_| self.searches_terms)
     }
 
     /// Whether a subject is searched for.

@@ -11,6 +11,7 @@ use aho_corasick::automaton::StateID;
 use crate::action::{Action, Severity};
 use crate::matcher::{Terms, Use};
 use crate::normalise::{Class, Step, Words};
+use crate::pass::{self, Idle};
 use crate::plan::Plan;
 use crate::threads::{Arrival, Threads};
 use crate::weigh::{Hit, Weigh};
@@ -60,6 +61,14 @@ impl Scanner {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let state = State::new(&plan);
         Self { plan, state }
+    }
+
+    /// The same, taking no shortcut: what it finds is what must be found.
+    #[cfg(test)]
+    pub(crate) fn careful(&self) -> Self {
+        let mut plan = Plan::clone(&self.plan);
+        plan.passes = false;
+        Self::new(Arc::new(plan))
     }
 
     /// Takes the next piece, adds what is found, and gives how many bytes of all text so far may leave.
@@ -113,6 +122,8 @@ struct Letter<'a> {
     class: Class,
     plain: &'a [u8],
     words: &'a [u8],
+    /// The text from here on, if it is ASCII, or nothing.
+    ahead: &'a [u8],
     look_alike: bool,
     span: Range<usize>,
 }
@@ -132,8 +143,8 @@ struct State {
     terms: StateID,
     /// Length of the words reading.
     read: usize,
-    /// Where the characters of its last bytes begin, modulo 2^32.
-    places: [u32; PLACES],
+    /// Where the characters of its last bytes begin, modulo 2^32; empty until the first is read.
+    places: Vec<u32>,
     /// Length of the words reading after the last letter that only looked like what it is read as.
     look_alike: usize,
     open: Vec<Open>,
@@ -143,45 +154,139 @@ struct State {
 
 impl State {
     fn new(plan: &Plan) -> Self {
-        let mut state = Self {
+        Self {
             length: 0,
             released: 0,
             end: 0,
             letter_end: 0,
             dropped: 0,
             words: Words::new(),
-            terms: StateID::default(),
-            read: 0,
-            places: [0; PLACES],
+            // A text begins as after a space.
+            terms: plan.matchers.terms.as_ref().map_or_else(StateID::default, |terms| terms.border),
+            read: 1,
+            places: Vec::new(),
             look_alike: 0,
             open: Vec::new(),
             threads: Threads::default(),
             weigh: Weigh::default(),
-        };
-        if let Some(terms) = &plan.matchers.terms {
-            state.terms = terms.start();
-            state.feed(plan, terms, b" ", 0, 0);
         }
-        state
     }
 
     fn push(&mut self, plan: &Plan, text: &str) {
         let start = self.length;
-        for (index, c) in text.char_indices() {
-            let at = start + index;
-            let ascii = u8::try_from(c).ok().and_then(|byte| Some((byte, plan.matchers.folding.of_ascii(byte)?)));
-            if let Some((byte, (class, small))) = ascii {
-                let letter = Letter { class, plain: &[byte], words: &[small], look_alike: false, span: at..at + 1 };
-                self.character(plan, &letter);
-                continue;
+        let mut at = 0;
+        loop {
+            if plan.passes && text.as_bytes().get(at).is_some_and(u8::is_ascii) {
+                if let Some(idle) = self.idle(plan) {
+                    at = self.pass(plan, text.as_bytes(), at, idle);
+                }
+                let spelled = self.spell(plan, text.as_bytes(), at);
+                if spelled > at {
+                    at = spelled;
+                    continue;
+                }
             }
-            let folded = plan.matchers.folding.of(c);
-            let (mut plain, mut words) = ([0; 4], [0; 4]);
-            let (plain, words) = (folded.plain(&mut plain), folded.words(&mut words));
-            let (look_alike, span) = (folded.is_look_alike(), at..at + c.len_utf8());
-            self.character(plan, &Letter { class: folded.class, plain, words, look_alike, span });
+            let Some(rest) = text.get(at..) else { break };
+            let Some(c) = rest.chars().next() else { break };
+            self.read_one(plan, c, rest.as_bytes(), start + at);
+            at += c.len_utf8();
         }
         self.length += text.len();
+    }
+
+    /// Reads ASCII letters of a word with care, as long as anything is under way in them.
+    #[inline]
+    fn spell(&mut self, plan: &Plan, piece: &[u8], from: usize) -> usize {
+        let terms = plan.searched_terms();
+        let stands = terms.is_none() || self.words.run(self.words.inside_word()).is_some();
+        if !stands || !self.open.is_empty() || !piece.get(from).is_some_and(u8::is_ascii_alphanumeric) {
+            return from;
+        }
+        let mut at = from;
+        while let Some(byte) = piece.get(at).filter(|byte| byte.is_ascii_alphanumeric()) {
+            let start = self.length + at;
+            if self.weigh.due.is_some_and(|due| due < start) {
+                self.weigh.settle(start);
+            }
+            if plan.searches_patterns {
+                let ahead = piece.get(at..).unwrap_or_default();
+                let arrival = Arrival { bytes: &[*byte], ahead, class: Class::Word, at: start, before: self.end };
+                self.threads.push(plan, arrival, &mut self.weigh);
+            }
+            (self.end, self.letter_end) = (start + 1, start + 1);
+            at += 1;
+            let under_way = terms.is_some_and(|terms| self.spell_one(plan, terms, *byte, start));
+            if !self.open.is_empty() || !(under_way || self.threads.are_live()) {
+                break;
+            }
+        }
+        self.dropped = 0;
+        self.words.passed(true, 0);
+        at
+    }
+
+    /// Feeds a letter to the terms, and says whether any is under way.
+    #[inline]
+    fn spell_one(&mut self, plan: &Plan, terms: &Terms, byte: u8, at: usize) -> bool {
+        if self.terms == terms.idle {
+            return false;
+        }
+        self.feed(plan, terms, &[byte.to_ascii_lowercase()], at, at + 1);
+        self.terms != terms.idle
+    }
+
+    #[inline]
+    fn read_one(&mut self, plan: &Plan, c: char, rest: &[u8], at: usize) {
+        let ascii = u8::try_from(c).ok().and_then(|byte| Some((byte, plan.matchers.folding.of_ascii(byte)?)));
+        if let Some((byte, (class, small))) = ascii {
+            let span = at..at + 1;
+            let letter = Letter { class, plain: &[byte], words: &[small], ahead: rest, look_alike: false, span };
+            return self.character(plan, &letter);
+        }
+        let folded = plan.matchers.folding.of(c);
+        let (mut plain, mut words) = ([0; 4], [0; 4]);
+        let (plain, words) = (folded.plain(&mut plain), folded.words(&mut words));
+        let (look_alike, span) = (folded.is_look_alike(), at..at + c.len_utf8());
+        self.character(plan, &Letter { class: folded.class, plain, words, ahead: &[], look_alike, span });
+    }
+
+    /// How the reading stands, if nothing is under way in it.
+    #[inline]
+    fn idle(&self, plan: &Plan) -> Option<Idle> {
+        if self.threads.are_live() || !self.open.is_empty() {
+            return None;
+        }
+        let Some(terms) = plan.searched_terms() else {
+            return Some(Idle { inside_word: self.threads.inside_word(), run: 0, letter_end: None });
+        };
+        let inside_word = self.words.inside_word();
+        let nothing_begun = self.terms == if inside_word { terms.idle } else { terms.border };
+        let agree = !plan.searches_patterns || self.threads.inside_word() == inside_word;
+        let run = self.words.run(inside_word).filter(|_| nothing_begun && agree)?;
+        Some(Idle { inside_word, run, letter_end: None })
+    }
+
+    /// Passes over text in which nothing begins, from a place in the piece on.
+    fn pass(&mut self, plan: &Plan, piece: &[u8], from: usize, mut idle: Idle) -> usize {
+        let to = pass::pass(plan, piece, from, &mut idle);
+        let Some(last) = piece.get(..to).and_then(<[u8]>::last).filter(|_| to > from) else { return from };
+        let (first_at, last_at) = (self.length + from, self.length + to - 1);
+        while let Some(due) = self.weigh.due.filter(|due| *due < last_at) {
+            self.weigh.settle(first_at.max(due + 1));
+        }
+        self.dropped = 0;
+        self.end = last_at + 1;
+        if let Some(end) = idle.letter_end {
+            self.letter_end = self.length + end;
+        }
+        if let Some(class) = plan.matchers.folding.of_ascii(*last).map(|(class, _)| class) {
+            self.threads.passed(to - from, (class, *last));
+        }
+        if let Some(terms) = plan.searched_terms() {
+            self.words.passed(idle.inside_word, idle.run);
+            self.terms = if idle.inside_word { terms.idle } else { terms.border };
+        }
+        to
     }
 
     #[inline]
@@ -195,14 +300,13 @@ impl State {
         } else {
             self.dropped = 0;
             if plan.searches_patterns {
-                let arrival = Arrival { bytes: letter.plain, class: letter.class, at: start, before: self.end };
+                let Letter { plain: bytes, ahead, class, .. } = *letter;
+                let arrival = Arrival { bytes, ahead, class, at: start, before: self.end };
                 self.threads.push(plan, arrival, &mut self.weigh);
             }
             self.end = end;
         }
-        if plan.searches_terms
-            && let Some(terms) = &plan.matchers.terms
-        {
+        if let Some(terms) = plan.searched_terms() {
             self.word(plan, terms, letter);
         }
     }
@@ -236,12 +340,37 @@ impl State {
         if letter.look_alike {
             self.look_alike = self.read + 1;
         }
+        // What is open is followed for so many letters, so they count.
+        if plan.passes && self.open.is_empty() && self.begins_nothing(terms, step, letter) {
+            self.terms = terms.idle;
+            return;
+        }
         self.feed(plan, terms, letter.words, start, letter.span.end);
+    }
+
+    /// Whether nothing is under way in the terms, nor begins with a letter.
+    #[inline]
+    fn begins_nothing(&self, terms: &Terms, step: Step, letter: &Letter<'_>) -> bool {
+        let outside = self.terms == terms.border;
+        if self.terms != terms.idle && !outside {
+            return false;
+        }
+        match letter.words {
+            [_] => !outside && step == Step::Letters,
+            [_, ..] => {
+                let mut chars = std::str::from_utf8(letter.words).unwrap_or_default().chars();
+                matches!((chars.next(), chars.next()), (Some(one), None) if !terms.begins.character(one))
+            }
+            [] => false,
+        }
     }
 
     /// Feeds bytes of one character; what ends with them ends in the text at `end`.
     #[inline]
     fn feed(&mut self, plan: &Plan, terms: &Terms, bytes: &[u8], at: usize, end: usize) {
+        if self.places.is_empty() {
+            self.places.resize(PLACES, 0);
+        }
         for byte in bytes {
             if let Some(place) = self.places.get_mut(self.read % PLACES) {
                 *place = low_bits(at);
@@ -312,9 +441,7 @@ impl State {
         if plan.searches_patterns {
             self.threads.finish(plan, self.end, &mut self.weigh);
         }
-        if plan.searches_terms
-            && let Some(terms) = &plan.matchers.terms
-        {
+        if let Some(terms) = plan.searched_terms() {
             let step = self.words.finish();
             self.follow(plan, terms, Step::Space);
             if step == Step::Space {
@@ -327,9 +454,7 @@ impl State {
     /// How many bytes nothing live can need any more.
     fn free(&self, plan: &Plan) -> usize {
         let mut frontier = self.length;
-        if plan.searches_terms
-            && let Some(terms) = &plan.matchers.terms
-        {
+        if let Some(terms) = plan.searched_terms() {
             let depth = plan.depth(self.terms);
             if depth > 0 {
                 frontier = self.place(self.read - depth, frontier);

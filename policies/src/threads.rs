@@ -3,13 +3,19 @@
 
 use regex_automata::util::primitives::StateID;
 
-use crate::matcher::{Group, MATCH_MOST};
+use crate::matcher::{Front, Group, MATCH_MOST};
 use crate::normalise::Class;
+use crate::pass;
 use crate::plan::Plan;
 use crate::weigh::{Hit, Weigh};
 
 /// Live matches of one group at most; text that would begin more of them goes unmatched there.
 const LIVE_MOST: usize = 64;
+
+/// Live matches from which on none is left out for what follows it: of one group at most so many could have been that
+/// are dead by now, so that [`LIVE_MOST`] strikes at the same place whether any was left out or not. A match is left out
+/// for its first four bytes, of which it dies, or for the two after its first word, inside which no other begins.
+const LIVE_FEW: usize = LIVE_MOST - 8;
 
 /// Finished matches remembered, to leave out those that stand inside others.
 const RECENT_MOST: usize = 32;
@@ -45,6 +51,8 @@ struct Candidate {
 pub(crate) struct Arrival<'a> {
     /// What it is read as.
     pub(crate) bytes: &'a [u8],
+    /// The text from it on, if it is ASCII, or nothing.
+    pub(crate) ahead: &'a [u8],
     pub(crate) class: Class,
     /// Where it begins in the text.
     pub(crate) at: usize,
@@ -78,9 +86,8 @@ impl Threads {
             self.step(plan, arrival, weigh);
         }
         let inside_word = inside_word(self.previous, arrival.class);
-        let groups = plan.beginnings(first, inside_word);
-        if !groups.is_empty() {
-            self.begin(plan, groups, arrival, inside_word);
+        if plan.starts.with(first, inside_word) {
+            self.begin_all(plan, first, arrival, inside_word);
         }
         if self.checking {
             self.keep(arrival.bytes);
@@ -125,33 +132,62 @@ impl Threads {
         self.live = live;
     }
 
-    fn begin(&mut self, plan: &Plan, groups: &[usize], arrival: Arrival<'_>, inside_word: bool) {
-        let before = self.previous.map(|(_, byte)| byte);
-        for index in groups {
-            let Some(group) = plan.matchers.groups.get(*index) else { continue };
-            let mut state = group.start(before);
-            for byte in arrival.bytes {
-                state = group.next(state, *byte);
+    /// Begins what may begin with a character.
+    fn begin_all(&mut self, plan: &Plan, first: u8, arrival: Arrival<'_>, inside_word: bool) {
+        if self.live.len() >= LIVE_FEW || !plan.passes {
+            for group in plan.beginnings(first, inside_word) {
+                self.begin(plan, *group, arrival, inside_word);
             }
-            if group.is_dead(state) || group.bars(before) {
-                continue;
-            }
-            if self.live.iter().filter(|thread| thread.group == *index).count() < LIVE_MOST {
-                let (origin, plain) = (arrival.at, self.length);
-                let checks = group.checks();
-                self.checking |= checks;
-                self.live.push(Thread {
-                    group: *index,
-                    state,
-                    origin,
-                    plain,
-                    before,
-                    inside_word,
-                    checks,
-                    over: false,
-                });
-            }
+            return;
         }
+        let front = match arrival.ahead {
+            [] => Front { bytes: arrival.bytes, after_word: &[], inside_word },
+            ahead if inside_word => Front { inside_word, ..pass::front(ahead, 0, None) },
+            ahead => pass::front(ahead, 0, Some(pass::word_end(ahead, 0))),
+        };
+        for group in plan.starts.groups(front) {
+            self.begin(plan, group, arrival, inside_word);
+        }
+    }
+
+    fn begin(&mut self, plan: &Plan, index: usize, arrival: Arrival<'_>, inside_word: bool) {
+        let before = self.previous.map(|(_, byte)| byte);
+        let Some(group) = plan.matchers.groups.get(index) else { return };
+        let mut state = group.start(before);
+        for byte in arrival.bytes {
+            state = group.next(state, *byte);
+        }
+        if group.is_dead(state) || group.bars(before) || self.is_full(index) {
+            return;
+        }
+        let (origin, plain, checks) = (arrival.at, self.length, group.checks());
+        self.checking |= checks;
+        self.live.push(Thread { group: index, state, origin, plain, before, inside_word, checks, over: false });
+    }
+
+    /// Whether no more matches of a group may be live.
+    fn is_full(&self, group: usize) -> bool {
+        self.live.len() >= LIVE_MOST && self.live.iter().filter(|thread| thread.group == group).count() >= LIVE_MOST
+    }
+
+    /// Whether anything is live.
+    #[inline]
+    pub(crate) fn are_live(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    /// Whether the last character was a letter of a script with words.
+    #[inline]
+    pub(crate) fn inside_word(&self) -> bool {
+        self.previous.is_some_and(|(class, _)| class == Class::Word)
+    }
+
+    /// Takes over where characters of a byte each were passed over while nothing was live.
+    #[inline]
+    pub(crate) fn passed(&mut self, count: usize, last: (Class, u8)) {
+        self.length += count;
+        self.previous = Some(last);
+        self.kept.clear();
     }
 
     /// Notes matches that ended before a character, if it and the one before the match may stand there.

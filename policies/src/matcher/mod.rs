@@ -1,20 +1,26 @@
 //! Everything that text is searched for, compiled once: one automaton for all terms, one per detector for its patterns.
 //! It knows neither rules nor callers.
 
+mod ahead;
 mod digits;
 mod formats;
 mod patterns;
 mod personal;
 mod secrets;
+mod starts;
 mod terms;
+mod word_begins;
 
 use std::sync::Arc;
 
+pub(crate) use ahead::AHEAD;
 pub(crate) use formats::{Border, Check, Format};
 pub(crate) use patterns::{Error as PatternError, Group, MATCH_MOST, Wanted, bounded, parse};
 pub(crate) use personal::PERSONAL_DATA;
 pub(crate) use secrets::SECRETS;
+pub(crate) use starts::{Front, Starts};
 pub(crate) use terms::{TERM_MOST, Terms, TermsBuilder, Use};
+pub(crate) use word_begins::WordBegins;
 
 use crate::normalise::Folding;
 

@@ -11,6 +11,7 @@ use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::{Hir, HirKind, Look};
 use regex_syntax::{ParserBuilder, hir};
 
+use super::ahead::Ahead;
 use super::{Border, Check};
 use crate::normalise::Folding;
 
@@ -57,6 +58,8 @@ pub(crate) struct Group {
     /// The state at the start of the text, then that after each byte.
     starts: Vec<StateID>,
     patterns: Vec<Wanted>,
+    /// What matches of each pattern can begin with.
+    aheads: Vec<Ahead>,
     checks: bool,
 }
 
@@ -73,7 +76,8 @@ impl Group {
         if let Some(dfa) = build(&hirs, most) {
             let starts = starts(&dfa);
             let checks = patterns.iter().any(|pattern| pattern.check.is_some());
-            return Ok(vec![Self { subject, dfa, starts, patterns, checks }]);
+            let aheads = patterns.iter().map(|pattern| Ahead::of(&pattern.hir)).collect();
+            return Ok(vec![Self { subject, dfa, starts, patterns, aheads, checks }]);
         }
         let rest = patterns.split_off(patterns.len() / 2);
         if patterns.is_empty() {
@@ -134,6 +138,11 @@ impl Group {
     /// A pattern.
     pub(crate) fn pattern(&self, index: usize) -> Option<&Wanted> {
         self.patterns.get(index)
+    }
+
+    /// What matches of each pattern can begin with, and whether that may be inside words.
+    pub(crate) fn aheads(&self) -> impl Iterator<Item = (&Ahead, bool)> {
+        self.aheads.iter().zip(&self.patterns).map(|(ahead, pattern)| (ahead, pattern.inside_words))
     }
 
     /// Whether a match may begin with a byte.

@@ -6,6 +6,7 @@ use aho_corasick::Anchored;
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::{contiguous, noncontiguous};
 
+use super::word_begins::WordBegins;
 use crate::normalise::Term;
 
 /// Longest term, in bytes of the words reading.
@@ -55,7 +56,11 @@ impl TermsBuilder {
         }
         let bytes: Vec<&[u8]> = self.entries.iter().map(|entry| entry.term.bytes.as_slice()).collect();
         let automaton = automaton(&bytes)?;
-        Ok(Some(Terms { automaton, entries: self.entries }))
+        let begins = WordBegins::of(bytes.iter().copied());
+        let idle = automaton.start_state(Anchored::No).unwrap_or_default();
+        let border = automaton.next_state(Anchored::No, idle, b' ');
+        let are_words = bytes.iter().all(|bytes| bytes.first().is_some_and(|byte| *byte == b' ' || !byte.is_ascii()));
+        Ok(Some(Terms { automaton, idle, border, begins, are_words, entries: self.entries }))
     }
 }
 
@@ -69,13 +74,19 @@ fn automaton(terms: &[&[u8]]) -> Result<contiguous::NFA, aho_corasick::BuildErro
 #[derive(Debug)]
 pub(crate) struct Terms {
     automaton: contiguous::NFA,
+    /// The state in which nothing has begun, and that in which only a space has been read.
+    pub(crate) idle: StateID,
+    pub(crate) border: StateID,
+    /// What terms begin with.
+    pub(crate) begins: WordBegins,
+    are_words: bool,
     entries: Vec<Entry>,
 }
 
 impl Terms {
-    /// The state before any text.
-    pub(crate) fn start(&self) -> StateID {
-        self.automaton.start_state(Anchored::No).unwrap_or_default()
+    /// Whether no term begins with an ASCII letter inside a word.
+    pub(crate) fn are_words(&self) -> bool {
+        self.are_words
     }
 
     /// The state after one more byte.
@@ -107,7 +118,7 @@ impl Terms {
             self.entries.iter().filter(|entry| wanted(&entry.uses)).map(|entry| entry.term.bytes.as_slice()).collect();
         let Ok(chosen) = Begun::new(&chosen) else { return depths };
         for entry in &self.entries {
-            let (mut state, mut chosen_state) = (self.start(), chosen.start);
+            let (mut state, mut chosen_state) = (self.idle, chosen.start);
             for byte in &entry.term.bytes {
                 state = self.next(state, *byte);
                 chosen_state = chosen.automaton.next_state(Anchored::No, chosen_state, *byte);

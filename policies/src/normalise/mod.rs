@@ -9,4 +9,4 @@ mod fold;
 mod words;
 
 pub(crate) use fold::{Class, Folding};
-pub(crate) use words::{CUT, Step, Term, Words, read_term};
+pub(crate) use words::{CUT, RUN_MOST, Step, Term, Words, read_term};

@@ -4,7 +4,7 @@ use super::fold::{Class, Folding};
 
 /// Characters in a row that are read as nothing or as one space; longer runs part words, so that what is held back for
 /// one term is bounded.
-const RUN_MOST: u8 = 16;
+pub(crate) const RUN_MOST: u8 = 16;
 
 /// A byte that stands in no term: nothing is found across it.
 pub(crate) const CUT: u8 = 0;
@@ -39,6 +39,28 @@ impl Words {
     /// The start of a text, where a space has just been read.
     pub(crate) fn new() -> Self {
         Self { last: None, gap: false, run: 0 }
+    }
+
+    /// Where it stands if that is at most inside a word of a script with words: characters in a row that gave nothing.
+    #[inline]
+    pub(crate) fn run(&self, inside_word: bool) -> Option<u8> {
+        match self.last {
+            None if !inside_word => Some(self.run),
+            Some(Class::Word) if inside_word && !self.gap => Some(self.run),
+            _ => None,
+        }
+    }
+
+    /// Takes over where letters and what stands between them were passed over.
+    #[inline]
+    pub(crate) fn passed(&mut self, inside_word: bool, run: u8) {
+        *self = Self { last: inside_word.then_some(Class::Word), gap: false, run };
+    }
+
+    /// Whether the last character was a letter of a script with words.
+    #[inline]
+    pub(crate) fn inside_word(&self) -> bool {
+        self.last == Some(Class::Word)
     }
 
     /// Reads a character of a class.

@@ -12,14 +12,14 @@ fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
             "a", "b", "ab", "ba", "aba", " ", "-", ".", "\n", "天", "安", "门", "門", "천", "안", "ж", "é", "e\u{301}",
-            "\u{200b}", "1", "12", "@", "a.b", "ＡＢ", "ab ab", "ﬁ", "𝐚", "ا", "ن",
+            "\u{200b}", "1", "12", "@", "a.b", "ＡＢ", "ab ab", "abab", "x", "bax", "b@", ", ", "          ", "ﬁ", "𝐚", "ا", "ن",
         ]).prop_map(str::to_owned),
         1 => any::<char>().prop_map(String::from),
         1 => (0_usize..40).prop_map(|count| "\u{200d}".repeat(count)),
     ]
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(fragment(), 0..40).prop_map(|parts| parts.concat())
 }
 
@@ -45,6 +45,8 @@ fn pattern() -> impl Strategy<Value = String> {
         "(?:ab){1,4}",
         r"a\s{1,2}b",
         "é",
+        "(?:ab|12)_?[ab]{1,3}",
+        "-{1,3}[ab]",
     ])
     .prop_map(str::to_owned)
 }
@@ -54,7 +56,7 @@ fn action() -> impl Strategy<Value = &'static str> {
 }
 
 prop_compose! {
-    fn pack()(
+    pub(super) fn pack()(
         terms in prop::collection::vec(term(), 1..4),
         first in prop::collection::vec(term(), 1..3),
         second in prop::collection::vec(term(), 1..3),
@@ -133,7 +135,7 @@ fn redact_up_to(text: &str, findings: &[Finding], end: usize) -> String {
     redact(&text[..end], &begun.collect::<Vec<_>>())
 }
 
-fn cut<'a>(text: &'a str, places: &[prop::sample::Index]) -> Vec<&'a str> {
+pub(super) fn cut<'a>(text: &'a str, places: &[prop::sample::Index]) -> Vec<&'a str> {
     let mut ends: Vec<usize> = text.char_indices().map(|(index, _)| index).collect();
     if ends.is_empty() {
         return vec![text];

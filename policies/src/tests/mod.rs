@@ -4,6 +4,7 @@ mod behaviour;
 mod invariance;
 mod mistakes;
 mod packs;
+mod shortcuts;
 
 use std::sync::Arc;
 
