@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
+/// Plain bytes folded at once.
+const PORTION: usize = 128;
 /// Letters that count as the opening of a text.
 const OPENING: usize = 320;
 
@@ -54,30 +56,20 @@ impl Folder {
 
     /// Folds a whole text.
     pub(crate) fn fold(&self, text: &str) -> Folded {
-        let mut out = Folded { text: String::with_capacity(text.len()), opening: usize::MAX, ..Folded::default() };
-        let mut shift = Some(0);
-        for (at, character) in text.char_indices() {
-            let before = out.text.len();
-            self.push(character, &mut out);
-            if out.text.len() > before {
-                let now = at.checked_sub(before);
-                if now != shift || now.is_none() {
-                    out.jumps.push(Jump { folded: before, original: at });
-                    shift = now;
-                }
-                if out.letters >= OPENING && out.opening == usize::MAX {
-                    out.opening = out.text.len();
-                }
-            }
+        let mut folding = Folding::new(text.len());
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let plain = rest.bytes().take_while(u8::is_ascii).count();
+            folding.ascii(rest.as_bytes().get(..plain).unwrap_or_default(), at);
+            at += plain;
+            let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+            folding.other(self, character, at);
+            at += character.len_utf8();
         }
-        out.opening = out.opening.min(out.text.len());
-        out
+        folding.finish()
     }
 
     fn push(&self, character: char, out: &mut Folded) {
-        if character.is_ascii() {
-            return push_ascii(character, out);
-        }
         match character {
             '\u{2018}' | '\u{2019}' | '\u{02BC}' | '\u{00B4}' | '\u{2032}' => out.text.push('\''),
             '\u{201C}' | '\u{201D}' | '\u{201E}' | '\u{00AB}' | '\u{00BB}' | '\u{300C}'..='\u{300F}' => {
@@ -136,17 +128,98 @@ fn place_of(character: char) -> Option<usize> {
     (FIRST..=LAST).contains(&code).then(|| (code - FIRST) as usize)
 }
 
-fn push_ascii(character: char, out: &mut Folded) {
-    match character {
-        'a'..='z' | '0'..='9' => push_letter(character, out),
-        'A'..='Z' => push_letter(character.to_ascii_lowercase(), out),
-        ' ' | '\n' | '\t' | '\r' | '\u{0B}' | '\u{0C}' => push_space(out),
-        // Emphasis marks stand inside phrases in Markdown.
-        '*' | '`' => {}
-        '\0'..='\u{1F}' | '\u{7F}' => {}
-        _ => out.text.push(character),
+/// A text being folded.
+struct Folding {
+    out: Folded,
+    /// How far the original is ahead of the folded text; absent where it is behind.
+    shift: Option<usize>,
+}
+
+impl Folding {
+    fn new(capacity: usize) -> Self {
+        let text = String::with_capacity(capacity + 4);
+        Self { out: Folded { text, opening: usize::MAX, ..Folded::default() }, shift: Some(0) }
+    }
+
+    /// Takes plain bytes, the first of which stands at `at`.
+    fn ascii(&mut self, bytes: &[u8], at: usize) {
+        for (place, bytes) in bytes.chunks(PORTION).enumerate() {
+            self.portion(bytes, at + place * PORTION);
+        }
+    }
+
+    /// Takes a few plain bytes: without growing the text at each, which is most of the cost of folding.
+    fn portion(&mut self, bytes: &[u8], at: usize) {
+        let mut out = [0_u8; PORTION];
+        let mut length = 0;
+        let base = self.out.text.len();
+        let mut space = self.out.text.ends_with(' ');
+        for (place, byte) in bytes.iter().enumerate() {
+            let folded = ASCII.get(usize::from(*byte)).copied().unwrap_or_default();
+            if folded == 0 || (folded == b' ' && space) {
+                continue;
+            }
+            space = folded == b' ';
+            if let Some(slot) = out.get_mut(length) {
+                *slot = folded;
+            }
+            self.out.letters += usize::from(folded.is_ascii_alphanumeric());
+            length += 1;
+            self.note(base + length - 1, at + place, base + length);
+        }
+        let written = out.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        self.out.text.push_str(written.unwrap_or_default());
+    }
+
+    fn other(&mut self, folder: &Folder, character: char, at: usize) {
+        let before = self.out.text.len();
+        folder.push(character, &mut self.out);
+        if self.out.text.len() > before {
+            self.note(before, at, self.out.text.len());
+        }
+    }
+
+    /// Keeps the way back for what was just written, from `before` up to `end`.
+    fn note(&mut self, before: usize, at: usize, end: usize) {
+        let now = at.checked_sub(before);
+        if now != self.shift || now.is_none() {
+            self.out.jumps.push(Jump { folded: before, original: at });
+            self.shift = now;
+        }
+        if self.out.letters >= OPENING && self.out.opening == usize::MAX {
+            self.out.opening = end;
+        }
+    }
+
+    fn finish(mut self) -> Folded {
+        self.out.opening = self.out.opening.min(self.out.text.len());
+        self.out
     }
 }
+
+fn push_ascii(character: char, out: &mut Folded) {
+    match u8::try_from(character).ok().and_then(|byte| ASCII.get(usize::from(byte))).copied() {
+        Some(b' ') => push_space(out),
+        Some(0) | None => {}
+        Some(byte) if byte.is_ascii_alphanumeric() => push_letter(char::from(byte), out),
+        Some(byte) => out.text.push(char::from(byte)),
+    }
+}
+
+/// What a plain byte becomes; zero where it goes. Emphasis marks go, as they stand inside phrases in Markdown.
+const ASCII: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b' ' | b'\n' | b'\t' | b'\r' | 0x0B | 0x0C => b' ',
+            b'*' | b'`' | 0..=0x1F | 0x7F => 0,
+            _ => byte.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    table
+};
 
 fn push_letter(character: char, out: &mut Folded) {
     out.letters += 1;
