@@ -6,7 +6,7 @@ use std::ops::Range;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
 /// Plain bytes folded at once.
-const PORTION: usize = 128;
+const BLOCK: usize = 64;
 /// Letters that count as the opening of a text.
 const OPENING: usize = 320;
 
@@ -59,12 +59,19 @@ impl Folder {
         let mut folding = Folding::new(text.len());
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let plain = rest.bytes().take_while(u8::is_ascii).count();
+            if let Some(block) = rest.as_bytes().first_chunk::<BLOCK>().filter(|block| block.is_ascii()) {
+                folding.block(block, at);
+                at += BLOCK;
+                continue;
+            }
+            let plain = rest.bytes().take(BLOCK).take_while(u8::is_ascii).count();
             folding.ascii(rest.as_bytes().get(..plain).unwrap_or_default(), at);
             at += plain;
-            let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-            folding.other(self, character, at);
-            at += character.len_utf8();
+            let Some(character) = rest.get(plain..).and_then(|rest| rest.chars().next()) else { continue };
+            if !character.is_ascii() {
+                folding.other(self, character, at);
+                at += character.len_utf8();
+            }
         }
         folding.finish()
     }
@@ -131,63 +138,94 @@ fn place_of(character: char) -> Option<usize> {
 /// A text being folded.
 struct Folding {
     out: Folded,
-    /// How far the original is ahead of the folded text; absent where it is behind.
-    shift: Option<usize>,
+    /// How far the original is ahead of the folded text; wraps where it is behind.
+    shift: usize,
 }
 
 impl Folding {
     fn new(capacity: usize) -> Self {
         let text = String::with_capacity(capacity + 4);
-        Self { out: Folded { text, opening: usize::MAX, ..Folded::default() }, shift: Some(0) }
+        Self { out: Folded { text, opening: usize::MAX, ..Folded::default() }, shift: 0 }
     }
 
-    /// Takes plain bytes, the first of which stands at `at`.
-    fn ascii(&mut self, bytes: &[u8], at: usize) {
-        for (place, bytes) in bytes.chunks(PORTION).enumerate() {
-            self.portion(bytes, at + place * PORTION);
+    /// Takes plain bytes, the first of which stands at `at`: as they are, but for case, where nothing in them goes away.
+    fn block(&mut self, bytes: &[u8; BLOCK], at: usize) {
+        let mut out = *bytes;
+        let mut goes = false;
+        for byte in &mut out {
+            goes |= matches!(*byte, 0..=8 | 14..=31 | b'*' | b'`' | 0x7F);
+            *byte = if matches!(*byte, 9..=13 | b' ') { b' ' } else { byte.to_ascii_lowercase() };
         }
+        let doubled =
+            out.iter().zip(out.iter().skip(1)).fold(false, |any, (one, next)| any | (*one == b' ' && *next == b' '));
+        let base = self.out.text.len();
+        if goes || doubled || (out[0] == b' ' && self.out.text.ends_with(' ')) {
+            self.ascii(bytes, at);
+            return;
+        }
+        self.stand(base, at);
+        self.write(&out, base);
     }
 
-    /// Takes a few plain bytes: without growing the text at each, which is most of the cost of folding.
-    fn portion(&mut self, bytes: &[u8], at: usize) {
-        let mut out = [0_u8; PORTION];
+    /// Takes at most a block of plain bytes, the first of which stands at `at`.
+    fn ascii(&mut self, bytes: &[u8], at: usize) {
+        let mut out = [0_u8; BLOCK];
         let mut length = 0;
         let base = self.out.text.len();
         let mut space = self.out.text.ends_with(' ');
-        for (place, byte) in bytes.iter().enumerate() {
+        for (byte, place) in bytes.iter().zip(at..) {
             let folded = ASCII.get(usize::from(*byte)).copied().unwrap_or_default();
             if folded == 0 || (folded == b' ' && space) {
                 continue;
             }
             space = folded == b' ';
+            self.stand(base + length, place);
             if let Some(slot) = out.get_mut(length) {
                 *slot = folded;
             }
-            self.out.letters += usize::from(folded.is_ascii_alphanumeric());
             length += 1;
-            self.note(base + length - 1, at + place, base + length);
         }
-        let written = out.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        self.out.text.push_str(written.unwrap_or_default());
+        self.write(out.get(..length).unwrap_or_default(), base);
+    }
+
+    /// Notes that what is written at `folded` stands at `original`.
+    fn stand(&mut self, folded: usize, original: usize) {
+        let shift = original.wrapping_sub(folded);
+        if shift != self.shift {
+            self.shift = shift;
+            self.out.jumps.push(Jump { folded, original });
+        }
+    }
+
+    fn write(&mut self, folded: &[u8], base: usize) {
+        self.count(folded, base);
+        self.out.text.push_str(std::str::from_utf8(folded).unwrap_or_default());
+    }
+
+    /// Counts letters of what comes to stand at `base`.
+    fn count(&mut self, written: &[u8], base: usize) {
+        let one = |byte: &u8| u8::from(byte.is_ascii_alphanumeric());
+        let letters = usize::from(written.iter().fold(0_u8, |letters, byte| letters + one(byte)));
+        if self.out.opening == usize::MAX && self.out.letters + letters >= OPENING {
+            let mut left = OPENING.saturating_sub(self.out.letters);
+            let end = written.iter().position(|byte| {
+                left -= usize::from(byte.is_ascii_alphanumeric());
+                left == 0
+            });
+            self.out.opening = base + end.map_or(0, |end| end + 1);
+        }
+        self.out.letters += letters;
     }
 
     fn other(&mut self, folder: &Folder, character: char, at: usize) {
         let before = self.out.text.len();
         folder.push(character, &mut self.out);
-        if self.out.text.len() > before {
-            self.note(before, at, self.out.text.len());
+        if self.out.text.len() == before {
+            return;
         }
-    }
-
-    /// Keeps the way back for what was just written, from `before` up to `end`.
-    fn note(&mut self, before: usize, at: usize, end: usize) {
-        let now = at.checked_sub(before);
-        if now != self.shift || now.is_none() {
-            self.out.jumps.push(Jump { folded: before, original: at });
-            self.shift = now;
-        }
+        self.stand(before, at);
         if self.out.letters >= OPENING && self.out.opening == usize::MAX {
-            self.out.opening = end;
+            self.out.opening = self.out.text.len();
         }
     }
 

@@ -29,7 +29,7 @@ impl<'a> Reading<'a> {
         let words = if most_words > 0 { words(&folded.text, most_words) } else { Vec::new() };
         let mut reading = Self { part, folded, words, hits: Vec::new(), quoted: Vec::new() };
         let whole = reading.folded.text.trim().len();
-        let fences: Vec<usize> = part.text.match_indices("```").map(|(at, _)| at).collect();
+        let fences = fences(part.text);
         let spoken = |hit: &Hit| hit.span.len() * 2 > whole || !reading.is_quoted(hit, &fences);
         let (hits, quoted): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(spoken);
         reading.hits = hits;
@@ -61,6 +61,11 @@ impl<'a> Reading<'a> {
         let span = self.folded.original(&hit.span, self.part.text);
         is_quoted(self.part.text, &span, fences)
     }
+}
+
+/// Where fenced code begins and ends.
+fn fences(text: &str) -> Vec<usize> {
+    if text.contains('`') { text.match_indices("```").map(|(at, _)| at).collect() } else { Vec::new() }
 }
 
 /// Whether a span stands inside quotation marks of its paragraph, in a block quotation, or in fenced code. Of a paragraph
@@ -165,8 +170,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, words: &str, expected: bool) {
         let start = text.find(words).unwrap();
-        let fences: Vec<usize> = text.match_indices("```").map(|(at, _)| at).collect();
-        assert_eq!(is_quoted(text, &(start..start + words.len()), &fences), expected, "{text:?}");
+        let span = start..start + words.len();
+        assert_eq!(is_quoted(text, &span, &fences(text)), expected, "{text:?}");
     }
 
     #[test]

@@ -3,13 +3,17 @@
 
 use std::ops::Range;
 
+use super::tokens::Seen;
+
 /// Phrases, each a row of groups of which one choice must stand after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Starts {
     /// The first bytes of phrases.
     heads: Heads,
-    /// First eight bytes of phrases, sorted, each with its part of `owners`.
-    keys: Vec<(u64, u32, u32)>,
+    /// First eight bytes of phrases, or all of a shorter one.
+    keys: Seen,
+    /// For each place in `keys`, the part of `owners` that begins so.
+    parts: Vec<Range<usize>>,
     owners: Vec<u32>,
     phrases: Vec<Vec<Group>>,
 }
@@ -49,15 +53,18 @@ impl Starts {
         }
         pairs.sort_unstable();
         pairs.dedup();
-        let mut out = Self { heads: Heads::new(), phrases, ..Self::default() };
+        let mut keys = Seen::with_room(pairs.len());
+        for (key, _) in &pairs {
+            keys.insert(mix(*key));
+        }
+        let mut out = Self { heads: Heads::new(), parts: vec![0..0; keys.room()], keys, owners: Vec::new(), phrases };
         for (key, place) in pairs {
-            let end = u32::try_from(out.owners.len()).unwrap_or(u32::MAX);
-            match out.keys.last_mut() {
-                Some((last, _, to)) if *last == key => *to = end + 1,
-                _ => out.keys.push((key, end, end + 1)),
-            }
+            let end = out.owners.len();
             out.owners.push(place);
             out.heads.add(key);
+            if let Some(part) = out.keys.find(mix(key)).and_then(|at| out.parts.get_mut(at)) {
+                *part = if part.is_empty() { end..end + 1 } else { part.start..end + 1 };
+            }
         }
         out
     }
@@ -93,10 +100,8 @@ impl Starts {
         let masks = MASKS.iter().filter(move |mask| key & *mask > *mask >> 8);
         let keys = masks.map(move |mask| key & mask).filter(|key| self.heads.has(*key));
         let owners = keys.flat_map(|key| {
-            let place = self.keys.binary_search_by_key(&key, |(key, ..)| *key).ok();
-            let range = place.and_then(|place| self.keys.get(place));
-            let range = range.map_or(0..0, |(_, from, to)| *from as usize..*to as usize);
-            self.owners.get(range).unwrap_or_default()
+            let part = self.keys.find(mix(key)).and_then(|at| self.parts.get(at)).cloned();
+            self.owners.get(part.unwrap_or_default()).unwrap_or_default()
         });
         owners.filter_map(move |owner| {
             let phrase = *owner as usize;
@@ -203,7 +208,12 @@ fn is_spaced(byte: u8) -> bool {
 }
 
 fn slot(key: u64) -> usize {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS.trailing_zeros())) as usize
+    (mix(key) >> (64 - BITS.trailing_zeros())) as usize
+}
+
+/// A number of its own for each key, well mixed in its high bits.
+fn mix(key: u64) -> u64 {
+    key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Bytes by which a beginning is known.
@@ -212,7 +222,7 @@ const KEY: usize = 8;
 const FIRST: u64 = 0xFFFF_FFFF;
 /// The first three to eight of them, as phrases may be shorter.
 const MASKS: [u64; 6] = [u64::MAX >> 40, u64::MAX >> 32, u64::MAX >> 24, u64::MAX >> 16, u64::MAX >> 8, u64::MAX];
-const BITS: usize = 1 << 16;
+const BITS: usize = 1 << 17;
 
 #[cfg(test)]
 mod tests {

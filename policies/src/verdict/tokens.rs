@@ -59,12 +59,13 @@ fn next_start(text: &str, mut at: usize) -> Option<(usize, (bool, usize))> {
     let bytes = text.as_bytes();
     loop {
         let byte = *bytes.get(at)?;
-        if byte.is_ascii() {
-            if byte.is_ascii_alphanumeric() {
-                return Some((at, (false, 1)));
+        match CLASSES.get(usize::from(byte)) {
+            Some(Class::Letter) => return Some((at, (false, 1))),
+            Some(_) => {
+                at += 1;
+                continue;
             }
-            at += 1;
-            continue;
+            None => {}
         }
         let character = text.get(at..)?.chars().next()?;
         if is_ideograph(character) {
@@ -80,12 +81,13 @@ fn next_start(text: &str, mut at: usize) -> Option<(usize, (bool, usize))> {
 fn end_of_word(text: &str, mut at: usize) -> usize {
     let bytes = text.as_bytes();
     while let Some(byte) = bytes.get(at) {
-        if byte.is_ascii() {
-            if !(byte.is_ascii_alphanumeric() || *byte == b'\'') {
-                break;
+        match CLASSES.get(usize::from(*byte)) {
+            Some(Class::Other) => break,
+            Some(_) => {
+                at += 1;
+                continue;
             }
-            at += 1;
-            continue;
+            None => {}
         }
         let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
         if !is_letter(character) || is_ideograph(character) {
@@ -95,6 +97,28 @@ fn end_of_word(text: &str, mut at: usize) -> usize {
     }
     at
 }
+
+/// What a plain byte is to a word.
+#[derive(Debug, Clone, Copy)]
+enum Class {
+    Letter,
+    /// Part of a word that has begun.
+    Inner,
+    Other,
+}
+
+const CLASSES: [Class; 128] = {
+    let mut classes = [Class::Other; 128];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            classes[byte as usize] = Class::Letter;
+        }
+        byte += 1;
+    }
+    classes[b'\'' as usize] = Class::Inner;
+    classes
+};
 
 fn is_ideograph(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}')
@@ -182,11 +206,15 @@ impl Seen {
     /// Where a number is or would be.
     fn place(&self, hash: u64) -> Option<usize> {
         let mask = self.slots.len() - 1;
-        let first = (hash >> 32) as usize & mask;
-        (0..self.slots.len()).map(|step| (first + step) & mask).find(|at| {
-            let slot = self.slots.get(*at).copied().unwrap_or_default();
-            slot == hash || slot == 0
-        })
+        let mut at = (hash >> 32) as usize & mask;
+        for _ in 0..self.slots.len() {
+            let slot = *self.slots.get(at)?;
+            if slot == hash || slot == 0 {
+                return Some(at);
+            }
+            at = (at + 1) & mask;
+        }
+        None
     }
 }
 
