@@ -98,6 +98,9 @@ fn split_thinking(text: &str) -> (Option<Part<'_>>, Part<'_>) {
         start,
         text: text.get(start..end).unwrap_or_default(),
     };
+    if !text.contains('<') && !text.contains('◁') {
+        return (None, part(0, text.len()));
+    }
     let lead = text.len() - text.trim_start().len();
     for (open, close) in MARKS {
         let begins = text.get(lead..).is_some_and(|rest| rest.starts_with(open));

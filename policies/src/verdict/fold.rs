@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
+/// Plain bytes folded at once.
+const BLOCK: usize = 64;
 /// Letters that count as the opening of a text.
 const OPENING: usize = 320;
 
@@ -54,30 +56,27 @@ impl Folder {
 
     /// Folds a whole text.
     pub(crate) fn fold(&self, text: &str) -> Folded {
-        let mut out = Folded { text: String::with_capacity(text.len()), opening: usize::MAX, ..Folded::default() };
-        let mut shift = Some(0);
-        for (at, character) in text.char_indices() {
-            let before = out.text.len();
-            self.push(character, &mut out);
-            if out.text.len() > before {
-                let now = at.checked_sub(before);
-                if now != shift || now.is_none() {
-                    out.jumps.push(Jump { folded: before, original: at });
-                    shift = now;
-                }
-                if out.letters >= OPENING && out.opening == usize::MAX {
-                    out.opening = out.text.len();
-                }
+        let mut folding = Folding::new(text.len());
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            if let Some(block) = rest.as_bytes().first_chunk::<BLOCK>().filter(|block| block.is_ascii()) {
+                folding.block(block, at);
+                at += BLOCK;
+                continue;
+            }
+            let plain = rest.bytes().take(BLOCK).take_while(u8::is_ascii).count();
+            folding.ascii(rest.as_bytes().get(..plain).unwrap_or_default(), at);
+            at += plain;
+            let Some(character) = rest.get(plain..).and_then(|rest| rest.chars().next()) else { continue };
+            if !character.is_ascii() {
+                folding.other(self, character, at);
+                at += character.len_utf8();
             }
         }
-        out.opening = out.opening.min(out.text.len());
-        out
+        folding.finish()
     }
 
     fn push(&self, character: char, out: &mut Folded) {
-        if character.is_ascii() {
-            return push_ascii(character, out);
-        }
         match character {
             '\u{2018}' | '\u{2019}' | '\u{02BC}' | '\u{00B4}' | '\u{2032}' => out.text.push('\''),
             '\u{201C}' | '\u{201D}' | '\u{201E}' | '\u{00AB}' | '\u{00BB}' | '\u{300C}'..='\u{300F}' => {
@@ -136,17 +135,129 @@ fn place_of(character: char) -> Option<usize> {
     (FIRST..=LAST).contains(&code).then(|| (code - FIRST) as usize)
 }
 
-fn push_ascii(character: char, out: &mut Folded) {
-    match character {
-        'a'..='z' | '0'..='9' => push_letter(character, out),
-        'A'..='Z' => push_letter(character.to_ascii_lowercase(), out),
-        ' ' | '\n' | '\t' | '\r' | '\u{0B}' | '\u{0C}' => push_space(out),
-        // Emphasis marks stand inside phrases in Markdown.
-        '*' | '`' => {}
-        '\0'..='\u{1F}' | '\u{7F}' => {}
-        _ => out.text.push(character),
+/// A text being folded.
+struct Folding {
+    out: Folded,
+    /// How far the original is ahead of the folded text; wraps where it is behind.
+    shift: usize,
+}
+
+impl Folding {
+    fn new(capacity: usize) -> Self {
+        let text = String::with_capacity(capacity + 4);
+        Self { out: Folded { text, opening: usize::MAX, ..Folded::default() }, shift: 0 }
+    }
+
+    /// Takes plain bytes, the first of which stands at `at`: as they are, but for case, where nothing in them goes away.
+    fn block(&mut self, bytes: &[u8; BLOCK], at: usize) {
+        let mut out = *bytes;
+        let mut goes = false;
+        for byte in &mut out {
+            goes |= matches!(*byte, 0..=8 | 14..=31 | b'*' | b'`' | 0x7F);
+            *byte = if matches!(*byte, 9..=13 | b' ') { b' ' } else { byte.to_ascii_lowercase() };
+        }
+        let doubled =
+            out.iter().zip(out.iter().skip(1)).fold(false, |any, (one, next)| any | (*one == b' ' && *next == b' '));
+        let base = self.out.text.len();
+        if goes || doubled || (out[0] == b' ' && self.out.text.ends_with(' ')) {
+            self.ascii(bytes, at);
+            return;
+        }
+        self.stand(base, at);
+        self.write(&out, base);
+    }
+
+    /// Takes at most a block of plain bytes, the first of which stands at `at`.
+    fn ascii(&mut self, bytes: &[u8], at: usize) {
+        let mut out = [0_u8; BLOCK];
+        let mut length = 0;
+        let base = self.out.text.len();
+        let mut space = self.out.text.ends_with(' ');
+        for (byte, place) in bytes.iter().zip(at..) {
+            let folded = ASCII.get(usize::from(*byte)).copied().unwrap_or_default();
+            if folded == 0 || (folded == b' ' && space) {
+                continue;
+            }
+            space = folded == b' ';
+            self.stand(base + length, place);
+            if let Some(slot) = out.get_mut(length) {
+                *slot = folded;
+            }
+            length += 1;
+        }
+        self.write(out.get(..length).unwrap_or_default(), base);
+    }
+
+    /// Notes that what is written at `folded` stands at `original`.
+    fn stand(&mut self, folded: usize, original: usize) {
+        let shift = original.wrapping_sub(folded);
+        if shift != self.shift {
+            self.shift = shift;
+            self.out.jumps.push(Jump { folded, original });
+        }
+    }
+
+    fn write(&mut self, folded: &[u8], base: usize) {
+        self.count(folded, base);
+        self.out.text.push_str(std::str::from_utf8(folded).unwrap_or_default());
+    }
+
+    /// Counts letters of what comes to stand at `base`.
+    fn count(&mut self, written: &[u8], base: usize) {
+        let one = |byte: &u8| u8::from(byte.is_ascii_alphanumeric());
+        let letters = usize::from(written.iter().fold(0_u8, |letters, byte| letters + one(byte)));
+        if self.out.opening == usize::MAX && self.out.letters + letters >= OPENING {
+            let mut left = OPENING.saturating_sub(self.out.letters);
+            let end = written.iter().position(|byte| {
+                left -= usize::from(byte.is_ascii_alphanumeric());
+                left == 0
+            });
+            self.out.opening = base + end.map_or(0, |end| end + 1);
+        }
+        self.out.letters += letters;
+    }
+
+    fn other(&mut self, folder: &Folder, character: char, at: usize) {
+        let before = self.out.text.len();
+        folder.push(character, &mut self.out);
+        if self.out.text.len() == before {
+            return;
+        }
+        self.stand(before, at);
+        if self.out.letters >= OPENING && self.out.opening == usize::MAX {
+            self.out.opening = self.out.text.len();
+        }
+    }
+
+    fn finish(mut self) -> Folded {
+        self.out.opening = self.out.opening.min(self.out.text.len());
+        self.out
     }
 }
+
+fn push_ascii(character: char, out: &mut Folded) {
+    match u8::try_from(character).ok().and_then(|byte| ASCII.get(usize::from(byte))).copied() {
+        Some(b' ') => push_space(out),
+        Some(0) | None => {}
+        Some(byte) if byte.is_ascii_alphanumeric() => push_letter(char::from(byte), out),
+        Some(byte) => out.text.push(char::from(byte)),
+    }
+}
+
+/// What a plain byte becomes; zero where it goes. Emphasis marks go, as they stand inside phrases in Markdown.
+const ASCII: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b' ' | b'\n' | b'\t' | b'\r' | 0x0B | 0x0C => b' ',
+            b'*' | b'`' | 0..=0x1F | 0x7F => 0,
+            _ => byte.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    table
+};
 
 fn push_letter(character: char, out: &mut Folded) {
     out.letters += 1;

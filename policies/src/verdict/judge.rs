@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use super::case::{Case, Reply};
+use super::asked::{Asked, Readers};
+use super::case::{Case, Part, Reply};
 use super::classifier;
-use super::classifier::features::{Features, Material, features};
+use super::classifier::features::{Features, Kept, Material, features};
+use super::classifier::marks::Marks;
 use super::classifier::model::{Error as ModelError, Model};
-use super::fold::{Folded, Folder};
+use super::fold::Folder;
 use super::language::Languages;
 use super::outcome::{Manner, Opinion, Outcome, Step, Verdict};
 use super::phrases::Phrases;
 use super::reading::{self, Reading};
 use super::signals::Signals;
+use super::tokens::words;
 use super::version::VERSION;
 use super::withheld::Withheld;
 use super::{reasoning, relation, structure};
@@ -28,6 +31,7 @@ struct Parts {
     signals: Signals,
     phrases: Phrases,
     languages: Languages,
+    marks: Marks,
     model: Model,
 }
 
@@ -42,7 +46,16 @@ impl Judge {
             Ok(model) => model,
             Err(error) => unreachable!("the shipped weights are data of this build and tested: {error}"),
         };
-        Self { parts: Arc::new(Parts { folder, signals, phrases, languages: Languages::shipped(), model }) }
+        Self {
+            parts: Arc::new(Parts {
+                folder,
+                signals,
+                phrases,
+                languages: Languages::shipped(),
+                marks: Marks::shipped(),
+                model,
+            }),
+        }
     }
 
     /// The same judge with other weights, as `train` makes them.
@@ -68,9 +81,12 @@ impl Judge {
     pub(crate) fn features(&self, case: &Case<'_>) -> Features {
         let parts = &*self.parts;
         let reply = Reply::of(case);
-        let answer = Reading::of(reply.answer, &parts.phrases, &parts.folder);
-        let reasoning = reply.reasoning.map(|part| Reading::of(part, &parts.phrases, &parts.folder));
-        parts.features(&parts.folder.fold(case.prompt), &answer, reasoning.as_ref())
+        let asked = parts.ask(case.prompt);
+        let answer = parts.read(reply.answer, MOST_WORDS);
+        let reasoning = reply.reasoning.map(|part| parts.read(part, 0));
+        let mut kept = Kept::default();
+        let dense = features(&parts.material(&asked, &answer, reasoning.as_ref()), &mut kept);
+        Features { dense, sparse: kept.sparse }
     }
 
     /// What the model did in one exchange.
@@ -78,44 +94,55 @@ impl Judge {
     pub fn verdict(&self, case: &Case<'_>) -> Verdict {
         let parts = &*self.parts;
         let reply = Reply::of(case);
-        let answer = Reading::of(reply.answer, &parts.phrases, &parts.folder);
-        let reasoning = reply.reasoning.map(|part| Reading::of(part, &parts.phrases, &parts.folder));
-        let prompt = parts.folder.fold(case.prompt);
-        let mut opinion = structure::own_policy(case)
+        let by_form = structure::own_policy(case)
             .or_else(|| structure::host(case, &reply, &parts.signals, &parts.folder))
             .or_else(|| structure::refusal_field(case))
-            .or_else(|| structure::empty(case, &reply))
-            .unwrap_or_else(|| {
-                let opinion = parts.on_text(&prompt, &answer, reasoning.as_ref());
-                structure::allow_for_cut(case, answer.folded.letters, opinion)
-            });
-        reasoning::describe(case, reasoning.as_ref(), &mut opinion);
-        if let Some(thinking) = &reasoning {
-            let withheld = Withheld::of(&prompt, thinking, &answer.folded, &parts.folder);
-            withheld.describe(thinking, &answer, &mut opinion);
+            .or_else(|| structure::empty(case, &reply));
+        match by_form {
+            Some(opinion) if matches!(opinion.outcome, Outcome::Blocked | Outcome::Failed) => {
+                parts.not_judged(case, &reply, opinion)
+            }
+            by_form => parts.judged(case, &reply, by_form),
         }
-        let languages = [parts.languages.of(&prompt.text), parts.languages.of(&answer.folded.text)];
-        relation::language(&prompt, languages, &answer, &mut opinion);
-        relation::topic(&prompt, languages, &answer, &mut opinion);
-        parts.write(case, languages[1], opinion)
     }
 }
 
 impl Parts {
+    /// A verdict that says nothing of the model, so that its words are only asked for their language.
+    fn not_judged(&self, case: &Case<'_>, reply: &Reply<'_>, opinion: Opinion) -> Verdict {
+        let head = reply.answer.text.get(..reply.answer.text.floor_char_boundary(HEAD)).unwrap_or_default();
+        self.write(case, self.language(head), opinion)
+    }
+
+    /// A verdict on what the model wrote, where its shape has not settled that already.
+    fn judged(&self, case: &Case<'_>, reply: &Reply<'_>, by_form: Option<Opinion>) -> Verdict {
+        let asked = self.ask(case.prompt);
+        let answer = self.read(reply.answer, MOST_WORDS);
+        let reasoning = reply.reasoning.map(|part| self.read(part, 0));
+        let material = self.material(&asked, &answer, reasoning.as_ref());
+        let mut opinion =
+            by_form.unwrap_or_else(|| structure::allow_for_cut(case, answer.folded.letters, self.on_text(&material)));
+        reasoning::describe(case, reasoning.as_ref(), &mut opinion);
+        if let Some(thinking) = &reasoning {
+            Withheld::describe(&asked.folded, thinking, &answer, &self.folder, &mut opinion);
+        }
+        relation::language(&asked, material.language, &answer, &mut opinion);
+        relation::topic(&asked, material.language, &answer, &mut opinion);
+        self.write(case, material.language, opinion)
+    }
+
     /// What the texts say, where neither host nor shape decided: a phrase that leaves no doubt, else whichever of
     /// classifier and phrases is surer.
-    fn on_text(&self, prompt: &Folded, answer: &Reading<'_>, reasoning: Option<&Reading<'_>>) -> Opinion {
-        if self.phrases.find(prompt).iter().any(reading::declines) {
+    fn on_text(&self, material: &Material<'_>) -> Opinion {
+        if material.asked.declines {
             // The prompt itself holds a refusal, as something to translate or to write would: giving it back is no refusal.
             return Opinion::new(Outcome::Complied, Step::Nothing, 0.6);
         }
-        let by_phrases = reading::opinion(answer);
+        let by_phrases = reading::opinion(material.answer);
         if let Some(opinion) = by_phrases.as_ref().filter(|opinion| opinion.confidence >= NO_DOUBT) {
             return opinion.clone();
         }
-        let features = self.features(prompt, answer, reasoning);
-        let by_classifier = classifier::opinion(&self.model, &features, answer);
-        match (by_classifier, by_phrases) {
+        match (classifier::opinion(&self.model, material), by_phrases) {
             (Some(classifier), Some(phrases)) if phrases.confidence > classifier.confidence => phrases,
             (Some(classifier), _) => classifier,
             (None, Some(phrases)) => phrases,
@@ -123,12 +150,32 @@ impl Parts {
         }
     }
 
-    fn features(&self, prompt: &Folded, answer: &Reading<'_>, reasoning: Option<&Reading<'_>>) -> Features {
-        features(&Material { prompt, answer, reasoning, languages: &self.languages })
+    fn ask(&self, prompt: &str) -> Asked {
+        let Self { folder, phrases, languages, marks, .. } = self;
+        Asked::of(prompt, Readers { folder, phrases, languages, marks })
+    }
+
+    fn read<'a>(&self, part: Part<'a>, most_words: usize) -> Reading<'a> {
+        Reading::of(part, &self.phrases, &self.folder, most_words)
+    }
+
+    fn material<'a>(
+        &'a self,
+        asked: &'a Asked,
+        answer: &'a Reading<'_>,
+        reasoning: Option<&'a Reading<'_>>,
+    ) -> Material<'a> {
+        let language = self.languages.of(&answer.folded.text, &answer.words);
+        Material { asked, answer, reasoning, language, marks: &self.marks }
+    }
+
+    fn language(&self, text: &str) -> Option<&'static str> {
+        let folded = self.folder.fold(text).text;
+        self.languages.of(&folded, &words(&folded, HEAD))
     }
 
     fn write(&self, case: &Case<'_>, of_answer: Option<&'static str>, mut opinion: Opinion) -> Verdict {
-        let of_refusal = || case.refusal.and_then(|text| self.languages.of(&self.folder.fold(text).text));
+        let of_refusal = || case.refusal.and_then(|text| self.language(text));
         let language = of_answer.or_else(of_refusal);
         if opinion.outcome == Outcome::Partial && opinion.manners.is_empty() {
             // Less than was asked, in no manner that has a name of its own: a weaker artefact.
@@ -149,4 +196,8 @@ impl Parts {
 
 /// Confidence of phrases that the classifier is not asked about.
 const NO_DOUBT: f32 = 0.97;
+/// Bytes of an answer whose words are counted.
+const MOST_WORDS: usize = 12_000;
+/// Bytes that tell a language.
+const HEAD: usize = 4_096;
 const SHIPPED: &[u8] = include_bytes!("../../models/verdict.bin");

@@ -1,28 +1,38 @@
 //! Tells which language a text is in, from its script and its commonest words. It names only the languages it lists.
 
-use std::collections::HashMap;
+use super::tokens::{Seen, Word, hash_word};
 
 /// Tells languages apart; built once.
 #[derive(Debug)]
 pub(crate) struct Languages {
-    /// For each common word, the languages (by place in `LATIN` and `CYRILLIC`) that use it.
-    words: HashMap<&'static str, u32>,
+    /// Common words of any language.
+    words: Seen,
+    /// For each place in `words`, the languages that use the word (by place in `WORDS`) and how much it says.
+    common: Vec<(u32, u32)>,
 }
 
 impl Languages {
     /// Reads the lists below.
     pub(crate) fn shipped() -> Self {
-        let mut words = HashMap::new();
+        let mut words = Seen::with_room(WORDS.iter().map(|(_, list)| list.split(' ').count()).sum());
+        for word in WORDS.iter().flat_map(|(_, list)| list.split(' ')) {
+            words.insert(hash_word(word));
+        }
+        let mut common = vec![(0_u32, 0); words.room()];
         for (place, (_, list)) in WORDS.iter().enumerate() {
             for word in list.split(' ') {
-                *words.entry(word).or_insert(0) |= 1_u32 << place;
+                if let Some((languages, says)) = words.find(hash_word(word)).and_then(|at| common.get_mut(at)) {
+                    *languages |= 1 << place;
+                    // A word that few languages share says more.
+                    *says = 12 / languages.count_ones();
+                }
             }
         }
-        Self { words }
+        Self { words, common }
     }
 
-    /// The language of a folded text, if there is enough of one.
-    pub(crate) fn of(&self, folded: &str) -> Option<&'static str> {
+    /// The language of a folded text of these words, if there is enough of one.
+    pub(crate) fn of(&self, folded: &str, words: &[Word]) -> Option<&'static str> {
         let head = folded.get(..folded.floor_char_boundary(LONGEST)).unwrap_or_default();
         let counts = Scripts::count(head);
         if let Some(language) = counts.language() {
@@ -31,19 +41,20 @@ impl Languages {
         if counts.latin + counts.cyrillic < 2 {
             return None;
         }
-        let by_words = self.by_words(head);
         let script = if counts.cyrillic > counts.latin { Some("ru") } else { None };
-        by_words.or(script)
+        self.by_words(words).or(script)
     }
 
-    fn by_words(&self, text: &str) -> Option<&'static str> {
+    fn by_words(&self, words: &[Word]) -> Option<&'static str> {
         let mut scores = [0_u32; WORDS.len()];
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-            let Some(languages) = self.words.get(word) else { continue };
-            // A word that few languages share says more.
-            let weight = 12 / languages.count_ones().max(1);
-            for (place, score) in scores.iter_mut().enumerate() {
-                *score += weight * (languages >> place & 1);
+        for word in words.iter().take_while(|word| word.start < LONGEST) {
+            let common = self.words.find(word.hash).and_then(|at| self.common.get(at));
+            let Some((mut languages, says)) = common.copied() else { continue };
+            while languages != 0 {
+                if let Some(score) = scores.get_mut(languages.trailing_zeros() as usize) {
+                    *score += says;
+                }
+                languages &= languages - 1;
             }
         }
         let (place, best) = scores.iter().enumerate().max_by_key(|(place, score)| (**score, WORDS.len() - place))?;
@@ -69,6 +80,10 @@ struct Scripts {
 impl Scripts {
     fn count(text: &str) -> Self {
         let mut counts = Self::default();
+        if text.is_ascii() {
+            counts.latin = text.bytes().filter(u8::is_ascii_lowercase).count();
+            return counts;
+        }
         for character in text.chars() {
             match character {
                 'a'..='z' => counts.latin += 1,
@@ -189,11 +204,13 @@ const LONGEST: usize = 3_000;
 #[cfg(test)]
 mod tests {
     use super::super::fold::Folder;
+    use super::super::tokens::words;
     use super::*;
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
-        assert_eq!(Languages::shipped().of(&Folder::shipped().fold(text).text), expected, "{text:?}");
+        let folded = Folder::shipped().fold(text).text;
+        assert_eq!(Languages::shipped().of(&folded, &words(&folded, 1_000)), expected, "{text:?}");
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! | `signals` | hosts' blocks: error bodies and finish reasons, from `verdict/signals.yaml` |
 //! | `structure` | what the shape of an exchange says: empty, refused by field, cut, our own stop |
 //! | `phrases` | lists of phrases per language, from `verdict/phrases/`, found in any text |
+//! | `asked` | what was asked, and in what form |
+//! | `tokens` | words of a text |
+//! | `starts` | finding any number of phrases at the beginnings of words |
 //! | `reading` | where phrases stand in an answer, and what that says |
 //! | `classifier` | the trained weights, their features and their training |
 //! | `reasoning` | the model's thinking: empty, or recited |
@@ -19,6 +22,7 @@
 
 mod judge;
 
+mod asked;
 mod case;
 mod outcome;
 
@@ -29,6 +33,8 @@ mod phrases;
 mod reading;
 mod reasoning;
 mod relation;
+mod starts;
+mod tokens;
 mod withheld;
 
 pub(crate) mod classifier;

@@ -1,12 +1,12 @@
-//! Lists of phrases per language, compiled into one automaton and found in any text. What a phrase means for a verdict is
+//! Lists of phrases per language, compiled into one search and found in any text. What a phrase means for a verdict is
 //! decided in `reading`.
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use serde::Deserialize;
 
 use super::fold::{Folded, Folder};
+use super::starts::Starts;
 
 /// What a phrase is a sign of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,19 +54,9 @@ pub(crate) struct Hit {
 /// All lists of phrases.
 #[derive(Debug)]
 pub(crate) struct Phrases {
-    /// Finds the fixed beginnings of phrases.
-    heads: AhoCorasick,
-    /// For each head, the phrases that begin so, as places in `tails`.
-    owners: Vec<Vec<usize>>,
-    tails: Vec<Tail>,
-}
-
-/// What may follow a head: one choice of each group, in order.
-#[derive(Debug)]
-struct Tail {
-    kind: Kind,
-    language: &'static str,
-    groups: Vec<Vec<String>>,
+    starts: Starts,
+    /// What each phrase is a sign of, and the language of its list.
+    kinds: Vec<(Kind, &'static str)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,7 +92,8 @@ struct File {
 impl Phrases {
     /// Compiles the shipped lists.
     pub(crate) fn shipped(folder: &Folder) -> Self {
-        let mut compiling = Compiling::default();
+        let mut kinds = Vec::new();
+        let mut phrases = Vec::new();
         for (language, text) in SHIPPED {
             let file: File = match serde_saphyr::from_str(text) {
                 Ok(file) => file,
@@ -112,56 +103,29 @@ impl Phrases {
             };
             debug_assert_eq!(file.language, language, "the list stands under its own name");
             for (kind, list) in file.lists() {
-                for phrase in list {
-                    compiling.add(kind, language, phrase, folder);
-                }
+                kinds.extend(list.iter().map(|_| (kind, language)));
+                phrases.extend(list.iter().map(|phrase| groups_of(phrase, folder)));
             }
         }
-        compiling.finish()
+        Self { starts: Starts::new(phrases), kinds }
     }
 
-    /// Every phrase in a folded text, in order of its end. Hits of one kind do not overlap: the longest stays.
+    /// Every phrase in a folded text, in order of its beginning. Hits of one kind do not overlap: the longest stays.
     pub(crate) fn find(&self, folded: &Folded) -> Vec<Hit> {
-        let text = folded.text.as_str();
         let mut hits: Vec<Hit> = Vec::new();
-        for found in self.heads.find_overlapping_iter(text) {
-            if !begins_word(text, found.start()) {
-                continue;
+        self.starts.find(&folded.text, |found| {
+            if let Some((kind, language)) = self.kinds.get(found.phrase).copied() {
+                keep_longest(&mut hits, Hit { kind, language, span: found.span });
             }
-            for place in self.owners.get(found.pattern().as_usize()).into_iter().flatten() {
-                let Some(tail) = self.tails.get(*place) else { continue };
-                if let Some(end) = end_of(&tail.groups, text, found.end()) {
-                    let span = found.start()..end;
-                    keep_longest(&mut hits, Hit { kind: tail.kind, language: tail.language, span });
-                }
-            }
-            if hits.len() >= MOST_HITS {
-                break;
-            }
-        }
+            hits.len() < MOST_HITS
+        });
         hits
     }
 }
 
-/// Where a phrase ends that has reached `at`, taking the longest way through its groups.
-fn end_of(groups: &[Vec<String>], text: &str, at: usize) -> Option<usize> {
-    let Some((group, rest)) = groups.split_first() else { return Some(at) };
-    let here = text.get(at..)?;
-    let fits = group.iter().filter(|choice| here.starts_with(choice.as_str()));
-    fits.filter_map(|choice| end_of(rest, text, at + choice.len())).max()
-}
-
-/// Whether a word may begin here: letters of spaced scripts do not begin inside a word.
-fn begins_word(text: &str, at: usize) -> bool {
-    let spaced = |c: char| c.is_ascii_alphanumeric() || matches!(c, '\u{00C0}'..='\u{052F}');
-    let first = text.get(at..).and_then(|text| text.chars().next());
-    let before = text.get(..at).and_then(|text| text.chars().next_back());
-    !(first.is_some_and(spaced) && before.is_some_and(spaced))
-}
-
 fn keep_longest(hits: &mut Vec<Hit>, new: Hit) {
     let overlaps = |hit: &Hit| hit.kind == new.kind && hit.span.start < new.span.end && new.span.start < hit.span.end;
-    // Overlapping heads come close together, so only the last few hits can matter.
+    // Overlapping phrases come close together, so only the last few hits can matter.
     let recent = hits.len().saturating_sub(8);
     match hits.iter().skip(recent).position(overlaps) {
         None => hits.push(new),
@@ -175,48 +139,8 @@ fn keep_longest(hits: &mut Vec<Hit>, new: Hit) {
     }
 }
 
-#[derive(Debug, Default)]
-struct Compiling {
-    heads: Vec<String>,
-    places: std::collections::HashMap<String, usize>,
-    owners: Vec<Vec<usize>>,
-    tails: Vec<Tail>,
-}
-
-impl Compiling {
-    fn add(&mut self, kind: Kind, language: &'static str, phrase: &str, folder: &Folder) {
-        let mut groups = groups_of(phrase);
-        for choice in groups.iter_mut().flatten() {
-            *choice = folder.fold(choice).text;
-        }
-        let (heads, taken) = heads_of(&groups);
-        let place = self.tails.len();
-        self.tails.push(Tail { kind, language, groups: groups.split_off(taken) });
-        for head in heads {
-            let next = self.heads.len();
-            let at = *self.places.entry(head.clone()).or_insert(next);
-            if at == next {
-                self.heads.push(head);
-                self.owners.push(Vec::new());
-            }
-            if let Some(owners) = self.owners.get_mut(at)
-                && owners.last() != Some(&place)
-            {
-                owners.push(place);
-            }
-        }
-    }
-
-    fn finish(self) -> Phrases {
-        match AhoCorasick::new(&self.heads) {
-            Ok(heads) => Phrases { heads, owners: self.owners, tails: self.tails },
-            Err(error) => unreachable!("a few thousand short heads always fit: {error}"),
-        }
-    }
-}
-
 /// A phrase as groups of choices: `i {can't|won't} help` is `[i ] [can't, won't] [ help]`.
-fn groups_of(phrase: &str) -> Vec<Vec<String>> {
+fn groups_of(phrase: &str, folder: &Folder) -> Vec<Vec<String>> {
     let mut groups = Vec::new();
     let mut rest = phrase;
     while let Some(open) = rest.find('{') {
@@ -227,23 +151,11 @@ fn groups_of(phrase: &str) -> Vec<Vec<String>> {
         rest = from.get(close + 1..).unwrap_or_default();
     }
     groups.push(vec![rest.to_owned()]);
-    groups.retain(|group| group.iter().any(|choice| !choice.is_empty()));
-    groups
-}
-
-/// All ways through the first groups, as many groups as it takes for each way to be long enough to look for; and their number.
-fn heads_of(groups: &[Vec<String>]) -> (Vec<String>, usize) {
-    let mut heads = vec![String::new()];
-    let mut taken = 0;
-    for group in groups {
-        let long = heads.iter().all(|head| head.len() >= SHORTEST_HEAD);
-        if long || (taken > 0 && heads.len() * group.len() > MOST_HEADS && heads.iter().all(|head| head.len() >= 2)) {
-            break;
-        }
-        heads = heads.iter().flat_map(|head| group.iter().map(move |choice| format!("{head}{choice}"))).collect();
-        taken += 1;
+    groups.retain(|group: &Vec<String>| group.iter().any(|choice| !choice.is_empty()));
+    for choice in groups.iter_mut().flatten() {
+        *choice = folder.fold(choice).text;
     }
-    (heads, taken)
+    groups
 }
 
 impl File {
@@ -265,10 +177,6 @@ impl File {
     }
 }
 
-/// Bytes that make a beginning worth looking for.
-const SHORTEST_HEAD: usize = 6;
-/// Ways beyond which a beginning is left shorter.
-const MOST_HEADS: usize = 1_500;
 /// Hits after which a text is known well enough.
 const MOST_HITS: usize = 400;
 
@@ -323,10 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_heads_take_a_phrase_apart() {
-        let groups = groups_of("i {can't|won't} {help|assist}");
-        assert_eq!(groups.len(), 4, "{groups:?}");
-        let (heads, taken) = heads_of(&groups);
-        assert_eq!((heads.as_slice(), taken), (&["i can't".to_owned(), "i won't".to_owned()][..], 2));
+    fn groups_take_a_phrase_apart() {
+        let groups = groups_of("I {can't|won\u{2019}t} {help|assist}", &Folder::shipped());
+        assert_eq!(groups, [vec!["i "], vec!["can't", "won't"], vec![" "], vec!["help", "assist"]]);
     }
 }

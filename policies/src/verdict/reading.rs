@@ -6,12 +6,15 @@ use super::case::Part;
 use super::fold::{Folded, Folder};
 use super::outcome::{Evidence, Manner, Opinion, Outcome, Step};
 use super::phrases::{Hit, Kind, Phrases};
+use super::tokens::{Word, words};
 
 /// A part of a reply, folded, with the phrases found in it.
 #[derive(Debug)]
 pub(crate) struct Reading<'a> {
     pub(crate) part: Part<'a>,
     pub(crate) folded: Folded,
+    /// Its first words, as many as were asked for.
+    pub(crate) words: Vec<Word>,
     /// Phrases that the model says itself, in order.
     pub(crate) hits: Vec<Hit>,
     /// Folded bytes of phrases that are somebody else's words.
@@ -20,12 +23,14 @@ pub(crate) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Reads a part. Phrases inside a quotation or code are somebody else's words, unless hardly anything else stands there.
-    pub(crate) fn of(part: Part<'a>, phrases: &Phrases, folder: &Folder) -> Self {
+    pub(crate) fn of(part: Part<'a>, phrases: &Phrases, folder: &Folder, most_words: usize) -> Self {
         let folded = folder.fold(part.text);
         let hits = phrases.find(&folded);
-        let mut reading = Self { part, folded, hits: Vec::new(), quoted: Vec::new() };
+        let words = if most_words > 0 { words(&folded.text, most_words) } else { Vec::new() };
+        let mut reading = Self { part, folded, words, hits: Vec::new(), quoted: Vec::new() };
         let whole = reading.folded.text.trim().len();
-        let spoken = |hit: &Hit| hit.span.len() * 2 > whole || !reading.is_quoted(hit);
+        let fences = fences(part.text);
+        let spoken = |hit: &Hit| hit.span.len() * 2 > whole || !reading.is_quoted(hit, &fences);
         let (hits, quoted): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(spoken);
         reading.hits = hits;
         reading.quoted = quoted.into_iter().filter(declines).map(|hit| hit.span).collect();
@@ -52,23 +57,33 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn is_quoted(&self, hit: &Hit) -> bool {
+    fn is_quoted(&self, hit: &Hit, fences: &[usize]) -> bool {
         let span = self.folded.original(&hit.span, self.part.text);
-        is_quoted(self.part.text, &span)
+        is_quoted(self.part.text, &span, fences)
     }
 }
 
-/// Whether a span stands inside quotation marks of its paragraph, in a block quotation, or in fenced code.
-fn is_quoted(text: &str, span: &Range<usize>) -> bool {
-    let before = text.get(..span.start).unwrap_or_default();
-    if before.matches("```").count() % 2 == 1 {
+/// Where fenced code begins and ends.
+fn fences(text: &str) -> Vec<usize> {
+    if text.contains('`') { text.match_indices("```").map(|(at, _)| at).collect() } else { Vec::new() }
+}
+
+/// Whether a span stands inside quotation marks of its paragraph, in a block quotation, or in fenced code. Of a paragraph
+/// that is endless, only what is near counts.
+fn is_quoted(text: &str, span: &Range<usize>, fences: &[usize]) -> bool {
+    if fences.partition_point(|fence| *fence < span.start) % 2 == 1 {
         return true;
     }
-    let paragraph = before.rsplit('\n').next().unwrap_or_default();
+    let near = text.floor_char_boundary(span.start.saturating_sub(PARAGRAPH))..span.start;
+    let paragraph = text.get(near).unwrap_or_default().rsplit('\n').next().unwrap_or_default();
+    if !paragraph.bytes().any(|byte| matches!(byte, b'"' | b'>') || !byte.is_ascii()) {
+        return false;
+    }
     if paragraph.trim_start().starts_with('>') {
         return true;
     }
-    let after = text.get(span.end..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let near = span.end..text.floor_char_boundary(span.end.saturating_add(PARAGRAPH));
+    let after = text.get(near).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let straight = paragraph.matches('"').count() % 2 == 1 && after.contains('"');
     let paired = PAIRS.iter().any(|(open, close)| {
         let opened = paragraph.rfind(*open);
@@ -144,6 +159,8 @@ fn covers(reading: &Reading<'_>, hit: &Hit) -> bool {
 const SHORT: usize = 420;
 /// Letters from which an answer that declines has gone on to do something.
 const LONG: usize = 1_600;
+/// Bytes before and after a phrase in which quotation marks are looked for.
+const PARAGRAPH: usize = 2_000;
 const PAIRS: [(char, char); 5] = [('“', '”'), ('«', '»'), ('「', '」'), ('『', '』'), ('„', '“')];
 
 #[cfg(test)]
@@ -153,7 +170,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, words: &str, expected: bool) {
         let start = text.find(words).unwrap();
-        assert_eq!(is_quoted(text, &(start..start + words.len())), expected, "{text:?}");
+        let span = start..start + words.len();
+        assert_eq!(is_quoted(text, &span, &fences(text)), expected, "{text:?}");
     }
 
     #[test]

@@ -1,65 +1,103 @@
 //! Turns an exchange into numbers: what the answer says, how it is built, and how it stands to what was asked. It knows no
 //! weights.
 
-use std::borrow::Cow;
-
+use super::marks::Marks;
 use super::shape::Shape;
-use crate::verdict::fold::Folded;
-use crate::verdict::language::Languages;
+use crate::verdict::asked::Asked;
 use crate::verdict::phrases::{Hit, Kind};
 use crate::verdict::reading::{Reading, declines};
+use crate::verdict::tokens::{Word, mix, seed, words};
 
 /// One exchange as numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Features {
     /// Measured quantities, each about between -1 and 1, at fixed places.
     pub(crate) dense: Vec<f32>,
-    /// Pieces of text by hashed place, each group of unit length.
+    /// Pieces of text by hashed place, each group of about unit length.
     pub(crate) sparse: Vec<(u32, f32)>,
 }
 
 /// What features are made from, already read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Material<'a> {
-    pub(crate) prompt: &'a Folded,
+    pub(crate) asked: &'a Asked,
     pub(crate) answer: &'a Reading<'a>,
     pub(crate) reasoning: Option<&'a Reading<'a>>,
-    pub(crate) languages: &'a Languages,
+    /// Language of the answer.
+    pub(crate) language: Option<&'static str>,
+    pub(crate) marks: &'a Marks,
 }
 
-/// Makes the features of one exchange.
-pub(crate) fn features(material: &Material<'_>) -> Features {
+/// Takes pieces of text in groups: to train on, or to weigh at once.
+pub(crate) trait Sink {
+    /// Takes one piece by its hash. Pieces may come more than once, and count each time.
+    fn add(&mut self, hash: u64);
+    /// Ends a group, which counts as much as said however many pieces it has.
+    fn close(&mut self, length: f32);
+}
+
+/// Gives the features of one exchange: pieces of text to the sink, measured quantities back.
+pub(crate) fn features(material: &Material<'_>, sink: &mut impl Sink) -> Vec<f32> {
     let mut dense = Vec::with_capacity(DENSE);
     let shape = Shape::of(material);
     shape.write(&mut dense);
     phrase_counts(material.answer, &mut dense);
     thinking(material, &mut dense);
     dense.resize(DENSE, 0.0);
-    let mut sparse = Vec::with_capacity(6_000);
-    let own = own_words(material.answer);
-    let opening = head(&own, OPENING_BYTES);
-    let tail = end(&own, TAIL_BYTES);
-    group(&mut sparse, 1.0, |add| grams(opening.trim_start(), 2..=5, 1, add));
-    group(&mut sparse, 0.7, |add| openers(opening.trim_start(), add));
-    group(&mut sparse, 0.8, |add| words(head(&own, WHOLE_BYTES), 3, add));
-    group(&mut sparse, 0.4, |add| grams(tail, 3..=4, 4, add));
-    group(&mut sparse, 0.4, |add| shape.crossings(add));
-    Features { dense, sparse }
+    pieces(material.answer, sink);
+    shape.crossings(sink);
+    sink.close(0.4);
+    dense
 }
 
-/// The answer without the refusals that it only quotes.
-fn own_words<'a>(reading: &'a Reading<'_>) -> Cow<'a, str> {
-    if reading.quoted.is_empty() {
-        return Cow::Borrowed(&reading.folded.text);
+/// The words of an answer, without the refusals that it only quotes.
+fn pieces(answer: &Reading<'_>, sink: &mut impl Sink) {
+    let quoted = |word: &&Word| answer.quoted.iter().any(|span| span.start <= word.start && word.start < span.end);
+    let all = &answer.words;
+    let opening = all.iter().filter(|word| !quoted(word)).take_while(|word| word.start < OPENING_BYTES);
+    runs(opening.clone().take(OPENING_WORDS), 20, sink);
+    sink.close(1.0);
+    openers(opening.take(8), sink);
+    sink.close(0.7);
+    let mut before = 0;
+    for word in all.iter().filter(|word| !quoted(word)).take_while(|word| word.start < WHOLE_BYTES) {
+        if word.first {
+            sink.add(mix(seed(3), word.hash));
+        }
+        sink.add(mix(mix(seed(4), before), word.hash));
+        before = word.hash;
     }
-    let mut own = String::with_capacity(reading.folded.text.len());
-    let mut at = 0;
-    for span in &reading.quoted {
-        own.push_str(reading.folded.text.get(at..span.start).unwrap_or_default());
-        at = at.max(span.end);
+    sink.close(0.8);
+    let text = &answer.folded.text;
+    let tail = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES));
+    if all.last().is_none_or(|last| last.end < tail) {
+        runs(words(text.get(tail..).unwrap_or_default(), TAIL_BYTES).iter(), 30, sink);
+    } else {
+        runs(all.iter().skip(all.partition_point(|word| word.start < tail)), 30, sink);
     }
-    own.push_str(reading.folded.text.get(at..).unwrap_or_default());
-    Cow::Owned(own)
+    sink.close(0.4);
+}
+
+/// Words, and runs of two and three of them.
+fn runs<'a>(words: impl Iterator<Item = &'a Word>, space: u64, sink: &mut impl Sink) {
+    let (mut last, mut before) = (0, 0);
+    for word in words {
+        sink.add(mix(seed(space), word.hash));
+        let two = mix(mix(seed(space + 1), last), word.hash);
+        sink.add(two);
+        sink.add(mix(mix(seed(space + 2), before), two));
+        (before, last) = (last, word.hash);
+    }
+}
+
+/// The first words, each run of them from the very start.
+fn openers<'a>(words: impl Iterator<Item = &'a Word>, sink: &mut impl Sink) {
+    let mut hash = seed(2);
+    for (count, word) in words.enumerate() {
+        hash = mix(hash, word.hash);
+        sink.add(hash);
+        sink.add(mix(mix(seed(5), count.min(3) as u64), word.hash));
+    }
 }
 
 /// How many phrases of each kind stand where.
@@ -100,106 +138,38 @@ fn thinking(material: &Material<'_>, dense: &mut Vec<f32>) {
     dense.push(((letters + 1.0) / (material.answer.folded.letters as f32 + 1.0)).ln().clamp(-3.0, 3.0) / 3.0);
 }
 
-/// Adds a group of pieces, scaled to the given length.
-fn group(sparse: &mut Vec<(u32, f32)>, length: f32, fill: impl FnOnce(&mut dyn FnMut(u64))) {
-    let mut places: Vec<u32> = Vec::with_capacity(2_000);
-    fill(&mut |hash| places.push(bucket(hash)));
-    places.sort_unstable();
-    let start = sparse.len();
-    for place in places {
-        match sparse.get_mut(start..).and_then(<[_]>::last_mut) {
-            Some((last, count)) if *last == place => *count += 1.0,
-            _ => sparse.push((place, 1.0)),
-        }
-    }
-    let Some(added) = sparse.get_mut(start..) else { return };
-    let mut norm = 0.0_f32;
-    for (_, value) in added.iter_mut() {
-        *value = 1.0 + value.ln();
-        norm += *value * *value;
-    }
-    let scale = length / norm.sqrt().max(1e-6);
-    added.iter_mut().for_each(|(_, value)| *value *= scale);
+/// Keeps what it is given, to train on.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) sparse: Vec<(u32, f32)>,
+    group: Vec<u32>,
 }
 
-/// Runs of characters.
-fn grams(text: &str, sizes: std::ops::RangeInclusive<usize>, space: u64, add: &mut dyn FnMut(u64)) {
-    let characters: Vec<char> = text.chars().collect();
-    for start in 0..characters.len() {
-        let mut hash = seed(space);
-        for (length, character) in characters.iter().skip(start).take(*sizes.end()).enumerate() {
-            hash = mix(hash, u64::from(u32::from(if character.is_ascii_digit() { '0' } else { *character })));
-            if sizes.contains(&(length + 1)) {
-                add(mix(hash, length as u64));
+impl Sink for Kept {
+    fn add(&mut self, hash: u64) {
+        self.group.push(bucket(hash));
+    }
+
+    fn close(&mut self, length: f32) {
+        let scale = scale(length, self.group.len());
+        self.group.sort_unstable();
+        let start = self.sparse.len();
+        for place in self.group.drain(..) {
+            match self.sparse.get_mut(start..).and_then(<[_]>::last_mut) {
+                Some((last, value)) if *last == place => *value += scale,
+                _ => self.sparse.push((place, scale)),
             }
         }
     }
 }
 
-/// The first words, each run of them from the very start.
-fn openers(text: &str, add: &mut dyn FnMut(u64)) {
-    let mut hash = seed(2);
-    for (count, word) in tokens(text).take(8).enumerate() {
-        hash = mix(hash, hash_of(word));
-        add(hash);
-        add(mix(mix(seed(5), count.min(3) as u64), hash_of(word)));
-    }
-}
-
-/// Words and pairs of words.
-fn words(text: &str, space: u64, add: &mut dyn FnMut(u64)) {
-    let mut before = 0;
-    for word in tokens(text) {
-        let hash = hash_of(word);
-        add(mix(seed(space), hash));
-        add(mix(mix(seed(space), before), hash));
-        before = hash;
-    }
-}
-
-/// Words of spaced scripts; single ideographs and kana of the others.
-pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
-        let first = rest.chars().next()?;
-        let end = if is_ideograph(first) {
-            first.len_utf8()
-        } else {
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '\'') || is_ideograph(c)).unwrap_or(rest.len())
-        };
-        let (word, left) = rest.split_at(end);
-        rest = left;
-        Some(word)
-    })
-}
-
-fn is_ideograph(c: char) -> bool {
-    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}')
-}
-
-pub(super) fn head(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
-}
-
-fn end(text: &str, most: usize) -> &str {
-    text.get(text.ceil_char_boundary(text.len().saturating_sub(most))..).unwrap_or_default()
-}
-
-pub(super) fn seed(space: u64) -> u64 {
-    mix(0x9E37_79B9_7F4A_7C15, space)
-}
-
-pub(super) fn mix(hash: u64, value: u64) -> u64 {
-    (hash.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95)
-}
-
-pub(super) fn hash_of(word: &str) -> u64 {
-    word.bytes().fold(seed(0), |hash, byte| mix(hash, u64::from(byte)))
+/// What one piece counts in a group of so many.
+pub(super) fn scale(length: f32, count: usize) -> f32 {
+    length / (count.max(1) as f32).sqrt()
 }
 
 /// The place of a hash; its high bits are the well-mixed ones.
-fn bucket(hash: u64) -> u32 {
+pub(super) fn bucket(hash: u64) -> u32 {
     (hash >> (64 - BUCKET_BITS)) as u32
 }
 
@@ -221,6 +191,9 @@ pub(super) const KINDS: [Kind; Kind::COUNT] = [
 pub(crate) const DENSE: usize = 160;
 /// Hashed places are numbered in so many bits.
 pub(crate) const BUCKET_BITS: u32 = 18;
+/// Bytes and words of the opening.
 const OPENING_BYTES: usize = 900;
+const OPENING_WORDS: usize = 120;
 const TAIL_BYTES: usize = 260;
+/// Bytes whose words count.
 const WHOLE_BYTES: usize = 9_000;

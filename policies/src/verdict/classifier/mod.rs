@@ -5,27 +5,32 @@
 //! |---|---|
 //! | `features` | an exchange as numbers |
 //! | `shape` | those of form and length, and of how the answer stands to the prompt |
+//! | `marks` | words of form and address, found |
 //! | `model` | the weights as a file, and what they say |
 //! | `train` | making weights from labelled examples |
 //! | `solve` | fitting one head |
 
 pub(crate) mod features;
+pub(crate) mod marks;
 pub(crate) mod model;
 pub(crate) mod shape;
 pub(crate) mod solve;
 pub(crate) mod train;
 mod words;
 
-use features::Features;
+use features::{Material, features};
 use model::Model;
 
 use super::outcome::{Evidence, Opinion, Outcome, Step};
-use super::reading::{self, Reading};
+use super::reading;
 
 /// What the classifier says of an answer, unless it is near its own thresholds.
-pub(super) fn opinion(model: &Model, features: &Features, answer: &Reading<'_>) -> Option<Opinion> {
-    let any = model.any.probability(features);
-    let full = model.full.probability(features).min(any);
+pub(super) fn opinion(model: &Model, material: &Material<'_>) -> Option<Opinion> {
+    let answer = material.answer;
+    let mut pieces = model.weigh();
+    let dense = features(material, &mut pieces);
+    let (any, full) = model.probabilities(&dense, &pieces);
+    let full = full.min(any);
     // An answer that quotes refusals and utters none tells of them; it takes more to believe that it is one.
     let quotes_only = !answer.quoted.is_empty() && !answer.hits.iter().any(reading::declines);
     let distance = any - if quotes_only { model.any.threshold.max(QUOTED) } else { model.any.threshold };

@@ -1,9 +1,8 @@
 //! How an answer is built and how it stands to what was asked: length, form, shared words, language. It reads no phrase.
 
-use std::collections::HashSet;
-
-use super::features::{Material, hash_of, head, mix, seed, tokens};
-use super::words::{CREATIVE, FIRST_PERSON, FORMS, NEGATIONS, SECOND_PERSON, WHY};
+use super::features::{Material, Sink};
+use super::words::FORMS;
+use crate::verdict::tokens::{Seen, mix, seed};
 
 /// Quantities of one exchange, by name.
 #[derive(Debug, Default)]
@@ -48,27 +47,29 @@ impl Shape {
         let letters = folded.letters;
         let thousand = 1_000.0 / (letters.max(100) as f32);
         let rate = |count: usize, most: f32| ((count as f32) * thousand / most).min(1.0);
-        let language = material.languages.of(&folded.text);
-        let asked = material.languages.of(&material.prompt.text);
+        let (language, asked) = (material.language, material.asked.language);
+        let count = |wanted: u8| text.bytes().filter(|byte| *byte == wanted).count();
         let mut shape = Self {
             letters: letters as f32,
-            prompt_letters: material.prompt.letters as f32,
+            prompt_letters: material.asked.folded.letters as f32,
             length: LENGTHS.iter().position(|most| letters < *most).unwrap_or(LENGTHS.len()),
-            form: form_of(&material.prompt.text),
+            form: material.asked.wanted.form,
             titled: is_titled(raw),
-            quotes: rate(text.matches('"').count(), 20.0),
-            bold: rate(raw.matches("**").count(), 20.0),
-            questions: rate(text.matches('?').count(), 5.0),
-            exclamations: rate(text.matches('!').count(), 5.0),
+            quotes: rate(count(b'"'), 20.0),
+            bold: rate(raw.split('*').filter(|between| between.is_empty()).count(), 20.0),
+            questions: rate(count(b'?'), 5.0),
+            exclamations: rate(count(b'!'), 5.0),
             same_language: language.is_none() || asked.is_none() || language == asked,
             english: language == Some("en"),
             unfinished: !text.ends_with(|c: char| c.is_ascii_punctuation() || matches!(c, '।' | '》')),
-            asks_why: WHY.iter().any(|word| material.prompt.text.trim_start().starts_with(word)),
-            creative: CREATIVE.iter().any(|word| material.prompt.text.contains(word)),
+            asks_why: material.asked.wanted.why,
+            creative: material.asked.wanted.creative,
+            foreign: foreign_share(head(text, MOST_READ)),
             ..Self::default()
         };
         shape.read_lines(raw, thousand);
-        shape.read_words(material, text);
+        shape.read_words(material);
+        shape.compare(material);
         shape
     }
 
@@ -92,31 +93,44 @@ impl Shape {
         self.dialogue = rate(dialogue, 5.0);
     }
 
-    fn read_words(&mut self, material: &Material<'_>, text: &str) {
-        let asked: HashSet<u64> = content_words(&material.prompt.text).collect();
-        let opening: Vec<u64> = content_words(head(text, 500)).collect();
-        let found: HashSet<u64> = content_words(head(text, 12_000)).collect();
-        let share = |count: usize, of: usize| if of == 0 { 0.0 } else { count as f32 / of as f32 };
-        let early: HashSet<u64> = opening.iter().copied().collect();
-        self.prompt_in_opening = share(asked.intersection(&early).count(), asked.len());
-        self.prompt_in_answer = share(asked.intersection(&found).count(), asked.len());
-        self.opening_from_prompt = share(opening.iter().filter(|word| asked.contains(word)).count(), opening.len());
-        let (mut count, mut first, mut second, mut first_early) = (0_usize, 0_usize, 0_usize, 0_usize);
-        let mut distinct = HashSet::new();
-        for word in tokens(head(text, 6_000)) {
+    /// Who speaks to whom, and with how many different words.
+    fn read_words(&mut self, material: &Material<'_>) {
+        let (mut count, mut first, mut second, mut first_early, mut distinct) = (0_usize, 0_usize, 0_usize, 0_usize, 0);
+        for word in material.answer.words.iter().take_while(|word| word.start < MOST_COUNTED) {
             count += 1;
-            self.denies |= count <= 18 && NEGATIONS.contains(&word);
-            distinct.insert(hash_of(word));
-            let is_first = FIRST_PERSON.contains(&word);
-            first += usize::from(is_first);
-            first_early += usize::from(is_first && count <= 40);
-            second += usize::from(SECOND_PERSON.contains(&word));
+            distinct += usize::from(word.first);
+            let address = material.marks.address(word.hash);
+            self.denies |= count <= 18 && address.negation;
+            first += usize::from(address.first_person);
+            first_early += usize::from(address.first_person && count <= 40);
+            second += usize::from(address.second_person);
         }
         self.first_person = (share(first, count) * 12.0).min(1.0);
         self.second_person = (share(second, count) * 12.0).min(1.0);
         self.first_person_early = (first_early as f32 / 5.0).min(1.0);
-        self.variety = share(distinct.len(), count);
-        self.foreign = foreign_share(head(text, 12_000));
+        self.variety = share(distinct, count);
+    }
+
+    /// What prompt and answer have in common.
+    fn compare(&mut self, material: &Material<'_>) {
+        let mut asked = Seen::with_room(material.asked.words.len());
+        let meant = material.asked.words.iter().filter(|word| asked.insert(word.stem)).count();
+        let mut found = vec![false; asked.room()];
+        let (mut all, mut early, mut opening, mut of_prompt) = (0, 0, 0, 0);
+        for word in material.answer.words.iter().filter(|word| word.stem != 0) {
+            let is_early = word.start < EARLY;
+            opening += usize::from(is_early);
+            let Some(place) = asked.find(word.stem) else { continue };
+            of_prompt += usize::from(is_early);
+            if let Some(found) = found.get_mut(place).filter(|found| !**found) {
+                *found = true;
+                all += 1;
+                early += usize::from(is_early);
+            }
+        }
+        self.prompt_in_opening = share(early, meant);
+        self.prompt_in_answer = share(all, meant);
+        self.opening_from_prompt = share(of_prompt, opening);
     }
 
     /// Writes the quantities in a fixed order.
@@ -169,20 +183,16 @@ impl Shape {
     }
 
     /// Pairs of quantities that mean something together.
-    pub(super) fn crossings(&self, add: &mut dyn FnMut(u64)) {
-        let pair = |space: u64, left: usize, right: usize| mix(mix(seed(space), left as u64), right as u64);
-        add(pair(11, self.form, self.length));
-        add(pair(12, usize::from(self.creative), self.length));
-        add(pair(13, usize::from(self.titled), self.form));
-        add(pair(14, (self.first_person_early * 5.0) as usize, self.length));
-        add(pair(15, (self.prompt_in_answer * 5.0) as usize, self.length));
-        add(pair(16, (self.bullets * 4.0) as usize, self.form));
+    pub(super) fn crossings(&self, sink: &mut impl Sink) {
+        let mut pair =
+            |space: u64, left: usize, right: usize| sink.add(mix(mix(seed(space), left as u64), right as u64));
+        pair(11, self.form, self.length);
+        pair(12, usize::from(self.creative), self.length);
+        pair(13, usize::from(self.titled), self.form);
+        pair(14, (self.first_person_early * 5.0) as usize, self.length);
+        pair(15, (self.prompt_in_answer * 5.0) as usize, self.length);
+        pair(16, (self.bullets * 4.0) as usize, self.form);
     }
-}
-
-/// The form asked for: place in `FORMS`, or one past it.
-fn form_of(prompt: &str) -> usize {
-    FORMS.iter().position(|words| words.iter().any(|word| prompt.contains(word))).unwrap_or(FORMS.len())
 }
 
 /// Whether the answer begins as an artefact does, with a title.
@@ -190,11 +200,14 @@ fn is_titled(raw: &str) -> bool {
     let first = raw.trim_start().lines().next().unwrap_or_default();
     let marked =
         first.starts_with('#') || first.starts_with("**") || first.starts_with('《') || first.starts_with('【');
-    marked || first.to_lowercase().starts_with("title:")
+    marked || first.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("title:"))
 }
 
 /// Share of letters outside the commonest of four kinds of script.
 fn foreign_share(text: &str) -> f32 {
+    if text.is_ascii() {
+        return 0.0;
+    }
     let mut counts = [0_usize; 4];
     for character in text.chars() {
         let kind = match character {
@@ -213,17 +226,17 @@ fn foreign_share(text: &str) -> f32 {
     if all == 0 { 0.0 } else { (all - most) as f32 / all as f32 }
 }
 
-/// Words long enough to mean something, and pairs of ideographs.
-pub(crate) fn content_words(text: &str) -> impl Iterator<Item = u64> {
-    let mut before: Option<u64> = None;
-    tokens(text).filter_map(move |word| {
-        let mut characters = word.chars();
-        let single = characters.next().is_some() && characters.next().is_none();
-        let hash = hash_of(word);
-        let pair = before.map(|before| mix(before, hash));
-        before = single.then_some(hash);
-        if single { pair } else { (word.len() > 3).then_some(hash_of(head(word, 7))) }
-    })
+fn share(count: usize, of: usize) -> f32 {
+    if of == 0 { 0.0 } else { count as f32 / of as f32 }
 }
 
+fn head(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}
+
+/// Bytes in which words are counted, and those of scripts.
+const MOST_COUNTED: usize = 6_000;
+const MOST_READ: usize = 12_000;
+/// Bytes in which an answer shows whether it takes up the question.
+const EARLY: usize = 500;
 const LENGTHS: [usize; 9] = [40, 90, 180, 350, 600, 1_000, 1_800, 3_000, 5_000];

@@ -2,7 +2,7 @@
 //! file and keeps nothing.
 
 use super::features::{DENSE, Features};
-use super::model::{Head, Model};
+use super::model::{Filed, write};
 use super::solve::{Row, solve};
 use crate::verdict::{Case, Judge};
 
@@ -71,13 +71,13 @@ pub fn train(judge: &Judge, examples: &[Example<'_>]) -> Result<Trained, Error> 
     let features: Vec<Features> = examples.iter().map(|example| judge.features(&example.case)).collect();
     let (any, any_held) = head(examples, &features, |label| label != Label::Complied);
     let (full, full_held) = head(examples, &features, |label| label == Label::Refused);
-    let thresholds = (any.threshold, full.threshold);
+    let thresholds = (any.head.threshold, full.head.threshold);
     let held_out = any_held.into_iter().zip(full_held).collect();
-    Ok(Trained { model: Model { any, full }.write(), held_out, thresholds })
+    Ok(Trained { model: write(&any, &full), held_out, thresholds })
 }
 
 /// Fits one head and what it says of each example when its group is held out.
-fn head(examples: &[Example<'_>], features: &[Features], holds: fn(Label) -> bool) -> (Head, Vec<f32>) {
+fn head(examples: &[Example<'_>], features: &[Features], holds: fn(Label) -> bool) -> (Filed, Vec<f32>) {
     let rows: Vec<Row<'_>> = examples
         .iter()
         .zip(features)
@@ -98,7 +98,7 @@ fn head(examples: &[Example<'_>], features: &[Features], holds: fn(Label) -> boo
     let (slope, shift) = calibrate(&rows, &odds);
     let probabilities: Vec<f32> = odds.iter().map(|odds| sigmoid(slope * odds + shift)).collect();
     let threshold = best_threshold(&rows, &probabilities);
-    (Head::of(&solve(&rows, DENSE), (slope, shift), threshold), probabilities)
+    (Filed::of(&solve(&rows, DENSE), (slope, shift), threshold), probabilities)
 }
 
 /// The line through the held-out log odds under which the labels are likeliest (Platt), by Newton's method.
