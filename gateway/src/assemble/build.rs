@@ -52,7 +52,15 @@ pub async fn start(loaded: Loaded) -> Result<Running, Error> {
     let drain = config.drain;
     let (recorder, door) = (shared.recorder, shared.door);
     let fronts = Fronts { front, admin, admin_phase };
+    yield_to_traffic();
     Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, tls, drain })
+}
+
+/// Lets traffic go first where both want the processor; the threads of the traffic are running already, those that this
+/// one starts from here on come after it too.
+fn yield_to_traffic() {
+    // A sandbox may refuse; then both have the same right.
+    let _ = rustix::process::nice(5);
 }
 
 /// What all workers share.
