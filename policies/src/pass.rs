@@ -73,11 +73,20 @@ fn word(starts: &Starts, begins: Option<&WordBegins>, text: &[u8], at: usize, id
 #[inline]
 fn may_begin(begins: &WordBegins, text: &[u8], at: usize, end: usize) -> bool {
     let word = text.get(at..).unwrap_or_default();
-    match text.get(end) {
-        Some(after) if after.is_ascii() => {
-            begins.word(word, end - at, text.get(end + 1).filter(|next| kind(**next) == Kind::Letter).copied())
-        }
+    match text.get(end..).unwrap_or_default() {
+        [after, rest @ ..] if after.is_ascii() => begins.word(word, end - at, next_letters(rest)),
         _ => begins.begin(word.get(..end - at).unwrap_or_default()),
+    }
+}
+
+/// The first two letters of a word that stands here, small, with a space where it has only one.
+#[inline]
+fn next_letters(text: &[u8]) -> Option<[u8; 2]> {
+    let [first, second, ..] = text else { return None };
+    match (kind(*first), kind(*second)) {
+        (Kind::Letter, Kind::Letter) => Some([first | 0x20, second | 0x20]),
+        (Kind::Letter, Kind::Between) => Some([first | 0x20, b' ']),
+        _ => None,
     }
 }
 
@@ -117,8 +126,31 @@ fn ascii<const MOST: usize>(text: &[u8], at: usize) -> &[u8] {
 /// Where the letters and digits end that stand at a place.
 #[inline]
 pub(crate) fn word_end(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| kind(*byte) != Kind::Letter).unwrap_or(rest.len())
+    let mut end = at;
+    while let Some(chunk) = text.get(end..).and_then(<[u8]>::first_chunk::<8>) {
+        let others = !letters(u64::from_le_bytes(*chunk)) & each(0x80);
+        if others != 0 {
+            return end + (others.trailing_zeros() / 8) as usize;
+        }
+        end += 8;
+    }
+    let rest = text.get(end..).unwrap_or_default();
+    end + rest.iter().position(|byte| kind(*byte) != Kind::Letter).unwrap_or(rest.len())
+}
+
+/// The high bit of each of eight bytes that is a letter or digit.
+#[inline]
+const fn letters(bytes: u64) -> u64 {
+    let low = bytes & each(0x7f);
+    let small = low | each(0x20);
+    // Seven bits and an offset below 128 make no carry; it reaches the high bit from the first of a range on.
+    let letter = (small + each(0x80 - b'a')) & !(small + each(0x7f - b'z'));
+    let digit = (low + each(0x80 - b'0')) & !(low + each(0x7f - b'9'));
+    (letter | digit) & !bytes & each(0x80)
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
 }
 
 /// What a byte does to words.
@@ -160,6 +192,12 @@ mod tests {
                 Some(other) => panic!("{byte}: {other:?}"),
             };
             assert_eq!(kind(byte), expected, "{byte}");
+            for place in 0..8 {
+                let mut text = *b"aZz09A5q~";
+                text[place] = byte;
+                let end = if expected == Kind::Letter { 8 } else { place };
+                assert_eq!(word_end(&text, 0), end, "{byte} at {place}");
+            }
         }
     }
 }

@@ -124,6 +124,8 @@ struct Letter<'a> {
     words: &'a [u8],
     /// The text from here on, if it is ASCII, or nothing.
     ahead: &'a [u8],
+    /// The one character that terms read, if it is one and not ASCII.
+    one: Option<char>,
     look_alike: bool,
     span: Range<usize>,
 }
@@ -240,14 +242,16 @@ impl State {
         let ascii = u8::try_from(c).ok().and_then(|byte| Some((byte, plan.matchers.folding.of_ascii(byte)?)));
         if let Some((byte, (class, small))) = ascii {
             let span = at..at + 1;
-            let letter = Letter { class, plain: &[byte], words: &[small], ahead: rest, look_alike: false, span };
+            let letter =
+                Letter { class, plain: &[byte], words: &[small], ahead: rest, one: None, look_alike: false, span };
             return self.character(plan, &letter);
         }
         let folded = plan.matchers.folding.of(c);
         let (mut plain, mut words) = ([0; 4], [0; 4]);
+        let one = folded.one_word_character();
         let (plain, words) = (folded.plain(&mut plain), folded.words(&mut words));
         let (look_alike, span) = (folded.is_look_alike(), at..at + c.len_utf8());
-        self.character(plan, &Letter { class: folded.class, plain, words, ahead: &[], look_alike, span });
+        self.character(plan, &Letter { class: folded.class, plain, words, ahead: &[], one, look_alike, span });
     }
 
     /// How the reading stands, if nothing is under way in it.
@@ -355,13 +359,9 @@ impl State {
         if self.terms != terms.idle && !outside {
             return false;
         }
-        match letter.words {
-            [_] => !outside && step == Step::Letters,
-            [_, ..] => {
-                let mut chars = std::str::from_utf8(letter.words).unwrap_or_default().chars();
-                matches!((chars.next(), chars.next()), (Some(one), None) if !terms.begins.character(one))
-            }
-            [] => false,
+        match letter.one {
+            Some(one) => !terms.begins.character(one),
+            None => letter.words.len() == 1 && !outside && step == Step::Letters,
         }
     }
 

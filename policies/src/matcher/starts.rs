@@ -113,7 +113,11 @@ impl Starts {
 
     /// The automata of which a match may begin, in the order of their numbers.
     pub(crate) fn groups(&self, front: Front<'_>) -> Vec<usize> {
-        let mut groups: Vec<usize> = self.left(self.bits(front), front).collect();
+        let bits = self.bits(front);
+        if bits == 0 {
+            return Vec::new();
+        }
+        let mut groups: Vec<usize> = self.left(bits, front).collect();
         groups.sort_unstable();
         groups.dedup();
         groups

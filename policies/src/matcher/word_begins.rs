@@ -3,6 +3,9 @@
 /// Letters by which a word is looked up of which the end is not known, or need not be.
 const FEW: usize = 4;
 
+/// Letters by which a word is looked up that may go on.
+const SOME: usize = 6;
+
 /// Letters by which a word is looked up that is known, besides their number.
 const MANY: usize = 8;
 
@@ -15,9 +18,11 @@ pub(crate) struct WordBegins {
     /// The first letters of first words, and of those that may go on.
     begins: Table,
     open: Table,
+    /// More letters of those that have more.
+    open_long: Table,
     /// First words that are whole terms.
     words: Table,
-    /// First words after which another follows; by themselves, and with its first letter.
+    /// First words after which another follows; by themselves, and with its first two letters.
     heads: Table,
     pairs: Table,
     /// Per character up to U+FFFF: whether a term begins with it.
@@ -28,8 +33,9 @@ impl WordBegins {
     /// Those of terms, as they are searched for.
     pub(crate) fn of<'a>(terms: impl Iterator<Item = &'a [u8]>) -> Self {
         let table = Table::new;
-        let (begins, open, words, heads, pairs) = (table(), table(), table(), table(), table());
-        let mut all = Self { begins, open, words, heads, pairs, characters: Table::new().0 };
+        let (begins, open, open_long) = (table(), table(), table());
+        let (words, heads, pairs) = (table(), table(), table());
+        let mut all = Self { begins, open, open_long, words, heads, pairs, characters: table().0 };
         for term in terms {
             let letters = term.strip_prefix(b" ").unwrap_or(term);
             match std::str::from_utf8(letters).ok().and_then(|letters| letters.chars().next()) {
@@ -49,28 +55,38 @@ impl WordBegins {
             return;
         }
         self.begins.add_begin(few, end.is_none());
-        let Some(end) = end else { return self.open.add_begin(few, true) };
+        let Some(end) = end else {
+            return match word.get(..SOME).filter(|begin| begin.is_ascii()) {
+                Some(begin) => self.open_long.set(key(begin, SOME)),
+                None => self.open.add_begin(few, true),
+            };
+        };
         let key = key(word, word.len());
         match letters.get(end + 1..) {
             None | Some([]) => self.words.set(key),
             Some(rest) => {
                 self.heads.set(key);
-                rest.iter().take(1).for_each(|next| self.pairs.set(pair(key, *next)));
+                match rest {
+                    [one] => (0..0x80).for_each(|next| self.pairs.set(pair(key, [*one, next]))),
+                    [first, second, ..] => self.pairs.set(pair(key, [*first, *second])),
+                    [] => {}
+                }
             }
         }
     }
 
-    /// Whether a term may begin with the first `length` bytes, letters and digits that make a whole word; `next` is the
-    /// first letter of the next word, if that stands one byte after it.
+    /// Whether a term may begin with the first `length` bytes, letters and digits that make a whole word; `next` holds
+    /// the first two letters of the next word, if that stands one byte after it.
     #[inline]
-    pub(crate) fn word(&self, bytes: &[u8], length: usize, next: Option<u8>) -> bool {
+    pub(crate) fn word(&self, bytes: &[u8], length: usize, next: Option<[u8; 2]>) -> bool {
         let key = key(bytes, length);
         self.words.has(key)
             || match next {
-                Some(next) => self.pairs.has(pair(key, next | 0x20)),
+                Some(next) => self.pairs.has(pair(key, next)),
                 None => self.heads.has(key),
             }
             || self.open.has(key & FEW_LETTERS)
+            || (length >= SOME && self.open_long.has((key & SOME_LETTERS) | (SMALL & !SOME_LETTERS)))
     }
 
     /// Whether a term may begin with letters and digits of which the word may go on.
@@ -90,6 +106,7 @@ impl WordBegins {
 /// What makes a capital small leaves small letters and digits as they are, and makes spaces of nothing.
 const SMALL: u64 = 0x2020_2020_2020_2020;
 const FEW_LETTERS: u64 = 0xffff_ffff;
+const SOME_LETTERS: u64 = 0xffff_ffff_ffff;
 
 /// The first letters of a word of `length`, small, with spaces for those that it has not; its length where it has more.
 #[inline]
@@ -105,8 +122,8 @@ fn key(bytes: &[u8], length: usize) -> u64 {
 }
 
 #[inline]
-fn pair(key: u64, next: u8) -> u64 {
-    key ^ u64::from(next) << 55 ^ u64::from(next) << 13
+fn pair(key: u64, next: [u8; 2]) -> u64 {
+    key ^ u64::from(u16::from_le_bytes(next)).wrapping_mul(0x5851_f42d_4c95_7f2d)
 }
 
 /// A set of which it may seem to have more in it than it has.
@@ -171,11 +188,11 @@ mod tests {
         let terms = [" falun gong ", " xi ", " un", " protest", "法轮功", " sтa", " whistleblowers ", " the island "];
         let begins = WordBegins::of(terms.map(str::as_bytes).into_iter());
         let whole = [
-            ("falun", Some(b'g'), true),
-            ("FALUN", Some(b'G'), true),
-            ("falun", Some(b'x'), false),
+            ("falun", Some(*b"go"), true),
+            ("FALUN", Some(*b"go"), true),
+            ("falun", Some(*b"xi"), false),
             ("falun", None, true),
-            ("xi", Some(b'x'), true),
+            ("xi", Some(*b"xi"), true),
             ("xia", None, false),
             ("undo", None, true),
             ("un", None, true),
@@ -184,8 +201,8 @@ mod tests {
             ("pro", None, false),
             ("whistleblowers", None, true),
             ("whistleblower", None, false),
-            ("the", Some(b'i'), true),
-            ("the", Some(b'e'), false),
+            ("the", Some(*b"is"), true),
+            ("the", Some(*b"en"), false),
             ("s", None, false),
         ];
         for (word, next, expected) in whole {

@@ -58,6 +58,15 @@ impl Folded<'_> {
         matches!((self.plain, self.words), (Reading::One(plain), Reading::One(word)) if !plain.is_ascii() && word.is_ascii())
     }
 
+    /// The character that terms read, if it is one and not ASCII.
+    #[inline]
+    pub(crate) fn one_word_character(&self) -> Option<char> {
+        match self.words {
+            Reading::One(c) if !c.is_ascii() => Some(c),
+            _ => None,
+        }
+    }
+
     /// The bytes that terms read.
     pub(crate) fn words<'b>(&'b self, buffer: &'b mut [u8; 4]) -> &'b [u8] {
         self.words.bytes(buffer)
@@ -182,6 +191,8 @@ fn fold(c: char, simplified: &HashMap<char, char>, plain: &mut String, words: &m
         return Class::Drop;
     }
     match c {
+        '\u{1f150}'..='\u{1f169}' => plain.push(capital(c, 0x1f150)),
+        '\u{1f170}'..='\u{1f189}' => plain.push(capital(c, 0x1f170)),
         // Composed syllables and kana stay whole; taken apart they would not be found again.
         '\u{ac00}'..='\u{d7a3}' | '\u{3041}'..='\u{30ff}' => plain.push(c),
         _ => decompose_compatible(c, |part| {
@@ -205,6 +216,11 @@ fn fold(c: char, simplified: &HashMap<char, char>, plain: &mut String, words: &m
         }
     }
     class
+}
+
+/// A letter of a row of them, by the place of the first.
+fn capital(c: char, first: u32) -> char {
+    char::from_u32(u32::from('A') + u32::from(c) - first).unwrap_or(c)
 }
 
 fn class_of(c: char) -> Class {
@@ -236,6 +252,7 @@ fn class_of(c: char) -> Class {
         | '\u{2033}'
         | '\u{2044}'
         | '\u{2212}'
+        | '\u{2800}'
         | '\u{30fb}'
         | '\u{300a}'..='\u{300f}' => Class::Gap,
         '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{11ff}' | '\u{3131}'..='\u{318e}' => Class::Hangul,
@@ -318,30 +335,36 @@ fn spelled_out(c: char) -> Option<&'static str> {
     }
 }
 
-/// Small letters of other alphabets that look like Latin ones.
+/// Small letters of other alphabets that look like Latin ones, and small capitals.
 fn letter_like(c: char) -> char {
     match c {
-        'а' | 'α' | 'ɑ' => 'a',
-        'с' | 'ϲ' => 'c',
-        'ԁ' => 'd',
-        'е' | 'є' | 'ҽ' => 'e',
-        'ɡ' => 'g',
-        'һ' | 'հ' => 'h',
+        'а' | 'α' | 'ɑ' | 'ᴀ' => 'a',
+        'с' | 'ϲ' | 'ᴄ' => 'c',
+        'ԁ' | 'ᴅ' => 'd',
+        'е' | 'є' | 'ҽ' | 'ᴇ' => 'e',
+        'ɡ' | 'ɢ' => 'g',
+        'һ' | 'հ' | 'ʜ' => 'h',
         'і' | 'ι' | 'ӏ' | 'ɪ' => 'i',
-        'ј' | 'ϳ' => 'j',
-        'к' | 'κ' => 'k',
-        'ո' => 'n',
-        'о' | 'ο' | 'σ' | 'օ' => 'o',
-        'р' | 'ρ' => 'p',
+        'ј' | 'ϳ' | 'ᴊ' => 'j',
+        'к' | 'κ' | 'ᴋ' => 'k',
+        'ո' | 'ɴ' => 'n',
+        'о' | 'ο' | 'σ' | 'օ' | 'ᴏ' => 'o',
+        'р' | 'ρ' | 'ᴘ' => 'p',
         'ԛ' => 'q',
-        'ѕ' => 's',
-        'τ' => 't',
-        'υ' | 'ս' => 'u',
-        'ν' | 'ѵ' => 'v',
-        'ԝ' | 'ω' => 'w',
+        'ѕ' | 'ꜱ' => 's',
+        'τ' | 'ᴛ' => 't',
+        'υ' | 'ս' | 'ᴜ' => 'u',
+        'ν' | 'ѵ' | 'ᴠ' => 'v',
+        'ԝ' | 'ω' | 'ᴡ' => 'w',
         'х' | 'χ' => 'x',
-        'у' | 'ү' | 'γ' => 'y',
+        'у' | 'ү' | 'γ' | 'ʏ' => 'y',
         'ς' => 'o',
+        'ʙ' => 'b',
+        'ꜰ' => 'f',
+        'ʟ' => 'l',
+        'ᴍ' => 'm',
+        'ʀ' => 'r',
+        'ᴢ' => 'z',
         other => other,
     }
 }

@@ -1,6 +1,7 @@
 //! The crate as its users see it: packs in, findings, release marks and mistakes out.
 
 mod behaviour;
+mod evasion;
 mod invariance;
 mod mistakes;
 mod packs;
