@@ -29,7 +29,7 @@ pub use compile::compile;
 pub use mistake::Mistake;
 pub use ruleset::{Facts, Ruleset, Selection, TopicHit};
 pub use scan::{Finding, Scanner};
-pub use shipped::{shipped, shipped_names};
+pub use shipped::{shipped, shipped_names, usual_names};
 pub use trial::TestResult;
 pub use verdict::{
     Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, ModelError, Outcome, Step, TrainError, Trained,

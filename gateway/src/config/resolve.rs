@@ -199,7 +199,7 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
 fn policies(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Policies {
     let mut table = root.table("policies", shared);
     let known = crate::screen::shipped_packs();
-    let shipped = table.texts("shipped", &known, shared);
+    let shipped = table.texts("shipped", &crate::screen::usual_packs(), shared);
     for name in &shipped {
         if !known.contains(&name.as_str()) {
             let hint = nearest(name, &known)

@@ -11,7 +11,7 @@ pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
 pub use judge::{Case, HostError, judge};
 pub use prompt::{Outcome, Screened};
-pub use rules::{Rules, Watch, shipped_packs};
+pub use rules::{Rules, Watch, shipped_packs, usual_packs};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,12 @@ pub fn shipped_packs() -> Vec<&'static str> {
     policies::shipped_names()
 }
 
+/// Names of those that are in force where the configuration names none.
+#[must_use]
+pub fn usual_packs() -> Vec<&'static str> {
+    policies::usual_names()
+}
+
 /// All rules in force.
 #[derive(Debug, Clone)]
 pub struct Rules(Arc<policies::Ruleset>);

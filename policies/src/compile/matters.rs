@@ -35,11 +35,11 @@ impl Matters {
 
     /// Adds what a pack looks for.
     pub(super) fn add(&mut self, source: &Source, names: &Names, notes: &mut Notes<'_>) {
-        let mut lists = HashMap::new();
+        let mut lists = Lists::new();
         for (name, words) in &source.words {
             let list = self.combinations_of_list.len();
             self.combinations_of_list.push(Vec::new());
-            lists.insert(name.text.as_str(), list);
+            lists.insert(name.text.as_str(), (list, words.as_slice()));
             self.add_terms(words, Use::List(list), notes);
         }
         for topic in &source.topics {
@@ -57,9 +57,14 @@ impl Matters {
         }
     }
 
-    fn add_matter(&mut self, matter: &Matter, subject: usize, lists: &HashMap<&str, usize>, notes: &mut Notes<'_>) {
+    fn add_matter(&mut self, matter: &Matter, subject: usize, lists: &Lists<'_>, notes: &mut Notes<'_>) {
         self.add_terms(&matter.terms, Use::Hit(subject), notes);
         self.add_terms(&matter.unless, Use::Unless(subject), notes);
+        for list in &matter.unless_lists {
+            if let Some((_, words)) = find_list(lists, list, notes) {
+                self.add_terms(words, Use::Unless(subject), notes);
+            }
+        }
         let mut wanted = Vec::new();
         for pattern in &matter.patterns {
             match bounded(&pattern.text, matter.case_sensitive, &self.folding) {
@@ -72,17 +77,8 @@ impl Matters {
             self.wanted.push((subject, wanted));
         }
         for together in &matter.together {
-            let mut numbers = Vec::new();
-            for list in &together.lists {
-                match lists.get(list.text.as_str()) {
-                    Some(number) => numbers.push(*number),
-                    None => {
-                        let known: Vec<&str> = lists.keys().copied().collect();
-                        let message = format!("no list `{}` under `words`", list.text);
-                        notes.add(list.place, message, names::hint(&list.text, &known));
-                    }
-                }
-            }
+            let found = together.lists.iter().filter_map(|list| find_list(lists, list, notes));
+            let numbers: Vec<usize> = found.map(|(number, _)| number).collect();
             let index = self.combinations.len();
             for number in &numbers {
                 if let Some(of_list) = self.combinations_of_list.get_mut(*number) {
@@ -160,6 +156,19 @@ impl Matters {
             groups,
         })
     }
+}
+
+/// The named lists of a pack: the number of each, and its words.
+type Lists<'a> = HashMap<&'a str, (usize, &'a [Text])>;
+
+/// The list that a name means.
+fn find_list<'a>(lists: &Lists<'a>, name: &Text, notes: &mut Notes<'_>) -> Option<(usize, &'a [Text])> {
+    let found = lists.get(name.text.as_str()).copied();
+    if found.is_none() {
+        let known: Vec<&str> = lists.keys().copied().collect();
+        notes.add(name.place, format!("no list `{}` under `words`", name.text), names::hint(&name.text, &known));
+    }
+    found
 }
 
 fn refuse(pattern: &Text, error: &PatternError, notes: &mut Notes<'_>) {

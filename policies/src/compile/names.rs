@@ -37,12 +37,11 @@ impl Names {
             let pack: Arc<str> = Arc::from(source.name.as_str());
             names.packs.push(Arc::clone(&pack));
             for topic in &source.topics {
-                let unless = (!topic.matter.unless.is_empty()).then_some(topic.matter.within);
-                names.define(&pack, &topic.id, true, unless, &mut notes);
+                names.define(&pack, &topic.id, true, topic.matter.unless_within(), &mut notes);
             }
             for detector in &source.detectors {
                 let unless = match &detector.kind {
-                    Kind::Matter(matter) => (!matter.unless.is_empty()).then_some(matter.within),
+                    Kind::Matter(matter) => matter.unless_within(),
                     Kind::Secrets(_) | Kind::PersonalData(_) => None,
                 };
                 names.define(&pack, &detector.id, false, unless, &mut notes);

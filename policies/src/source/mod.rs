@@ -82,8 +82,17 @@ pub(crate) struct Matter {
     pub(crate) together: Vec<Together>,
     /// Terms that, near a hit, make it none.
     pub(crate) unless: Vec<Text>,
+    /// Named lists whose words do so too.
+    pub(crate) unless_lists: Vec<Text>,
     /// How near, in bytes.
     pub(crate) within: usize,
+}
+
+impl Matter {
+    /// How near something must stand to make a hit none; `None` where nothing does.
+    pub(crate) fn unless_within(&self) -> Option<usize> {
+        (!self.unless.is_empty() || !self.unless_lists.is_empty()).then_some(self.within)
+    }
 }
 
 /// Lists of words that make a hit when each has a word near the others.
@@ -216,6 +225,7 @@ fn read_matter(table: &mut Table, notes: &mut Notes<'_>) -> Matter {
         inside_words: table.word("inside_words", &ANSWERS, notes).unwrap_or(false),
         together,
         unless: table.texts_by_language("unless", notes),
+        unless_lists: table.texts("unless_lists", notes),
         within,
     }
 }

@@ -11,11 +11,13 @@ name: test
 words:
   island: {en: [the island, Taiwan]}
   status: {en: [independen*, sovereign*]}
+  cooking: {en: [recipe*, noodles]}
 topics:
   - id: island
     together:
       - {of: [island, status], within: 40}
     unless: {en: [Rhode Island]}
+    unless_lists: [cooking]
     within: 30
 detectors:
   - id: gong
@@ -86,6 +88,7 @@ fn lists_count_together_and_unless_terms_veto() {
     check(&pack, "the island has good food, said an old man who was once a sovereign", &[]);
     check(&pack, "is the island independent of Rhode Island", &[]);
     check(&pack, "Rhode Island: the island is independent", &[]);
+    check(&pack, "independence for Taiwan, with noodles", &[]);
     check(&pack, "the island", &[]);
 }
 

@@ -26,6 +26,7 @@ topics:
   - id: one
     together: [{of: [a, bb]}, {of: [a]}]
     within: 9999
+    unless_lists: bb
 detectors:
   - {id: d, kind: term, terms: [x]}
   - {id: e, kind: patterns, patterns: ["a*", "a+", "(", "a{2,5000}"]}
@@ -47,24 +48,25 @@ tests:
             "p.yaml:10:25: no list `bb` under `words` | did you mean `a`?",
             "p.yaml:10:31: an entry of `together` must name two lists or more",
             "p.yaml:11:13: `within` must be a whole number, not `9999` | 1 to 400",
-            "p.yaml:13:19: `term` is no value of `kind` | did you mean `terms`?",
-            "p.yaml:14:40: `a*` matches the empty text",
-            "p.yaml:14:46: `a+` may match text of any length | `{1,40}`",
-            "p.yaml:14:52: `(` is no pattern: unclosed group",
-            "p.yaml:14:57: `a{2,5000}` may match 5000 bytes; 4096",
-            "p.yaml:15:36: `githb` is no kind | did you mean `github`?",
-            "p.yaml:16:34: nothing of the term `--` is left",
-            "p.yaml:18:22: no detector `ee` | did you mean `e`?",
-            "p.yaml:18:36: no topic `ones` | did you mean `one`?",
-            "p.yaml:18:51: `redct` is no value of `action` | did you mean `redact`?",
-            "p.yaml:18:63: `answr` is no value of `on` | did you mean `answer`?",
-            "p.yaml:19:10: rule `r` is defined twice",
-            "p.yaml:19:51: `replacement` means nothing with action `flag`",
-            "p.yaml:19:54: unknown key `severty` in rule `r` | did you mean `severity`?",
-            "p.yaml:20:5: rule `s` looks for nothing",
-            "p.yaml:22:5: a test expects nothing",
-            "p.yaml:23:23: no rule `q` in this pack | did you mean `r`?",
-            "p.yaml:23:36: `prompts` is no value of `channel` | did you mean `prompt`?",
+            "p.yaml:12:19: no list `bb` under `words` | did you mean `a`?",
+            "p.yaml:14:19: `term` is no value of `kind` | did you mean `terms`?",
+            "p.yaml:15:40: `a*` matches the empty text",
+            "p.yaml:15:46: `a+` may match text of any length | `{1,40}`",
+            "p.yaml:15:52: `(` is no pattern: unclosed group",
+            "p.yaml:15:57: `a{2,5000}` may match 5000 bytes; 4096",
+            "p.yaml:16:36: `githb` is no kind | did you mean `github`?",
+            "p.yaml:17:34: nothing of the term `--` is left",
+            "p.yaml:19:22: no detector `ee` | did you mean `e`?",
+            "p.yaml:19:36: no topic `ones` | did you mean `one`?",
+            "p.yaml:19:51: `redct` is no value of `action` | did you mean `redact`?",
+            "p.yaml:19:63: `answr` is no value of `on` | did you mean `answer`?",
+            "p.yaml:20:10: rule `r` is defined twice",
+            "p.yaml:20:51: `replacement` means nothing with action `flag`",
+            "p.yaml:20:54: unknown key `severty` in rule `r` | did you mean `severity`?",
+            "p.yaml:21:5: rule `s` looks for nothing",
+            "p.yaml:23:5: a test expects nothing",
+            "p.yaml:24:23: no rule `q` in this pack | did you mean `r`?",
+            "p.yaml:24:36: `prompts` is no value of `channel` | did you mean `prompt`?",
         ],
     );
 }

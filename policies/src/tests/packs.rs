@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Pack, compile, shipped, shipped_names};
+use crate::{Pack, compile, shipped, shipped_names, usual_names};
 
 #[test]
 fn shipped_packs_pass_their_own_tests() {
@@ -17,6 +17,15 @@ fn shipped_packs_pass_their_own_tests() {
     for name in shipped_names() {
         assert!(results.iter().any(|result| *result.pack == *name), "{name} carries no test");
     }
+}
+
+#[test]
+fn packs_are_named_as_their_files_and_few_are_in_force_unasked() {
+    for pack in shipped() {
+        assert!(pack.text.contains(&format!("\nname: {}\n", pack.name)), "{}", pack.name);
+    }
+    assert_eq!(usual_names(), ["china", "personal-data", "prompt-injection", "secrets"]);
+    assert!(usual_names().iter().all(|name| shipped_names().contains(name)));
 }
 
 #[test]
