@@ -68,6 +68,20 @@ pub(crate) fn gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// Adds words up, as fast as they can be read.
+#[inline]
+pub(crate) fn sum(words: &[u64]) -> u64 {
+    match tier() {
+        // SAFETY: `tier` found these instructions on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { sum_avx512(words) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { sum_avx2(words) },
+        Tier::Scalar => sum_scalar(words),
+    }
+}
+
 /// The instruction set in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tier {
@@ -122,6 +136,23 @@ fn add_scaled_avx512(sum: &mut [f32], row: &[f32], factor: f32) {
 #[target_feature(enable = "avx2")]
 fn add_scaled_avx2(sum: &mut [f32], row: &[f32], factor: f32) {
     add_scaled_scalar(sum, row, factor);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn sum_avx512(words: &[u64]) -> u64 {
+    sum_scalar(words)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sum_avx2(words: &[u64]) -> u64 {
+    sum_scalar(words)
+}
+
+#[inline(always)]
+fn sum_scalar(words: &[u64]) -> u64 {
+    words.iter().fold(0, |sum, word| sum.wrapping_add(*word))
 }
 
 #[inline(always)]

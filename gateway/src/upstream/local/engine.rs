@@ -48,6 +48,7 @@ impl Local {
             sequences: config.sequences,
             queue: config.queue,
             threads: config.threads,
+            ..Settings::default()
         };
         let began = Instant::now();
         let engine = Engine::load(settings).map_err(|error| format!("failed to load the model: {error}"))?;
