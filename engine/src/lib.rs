@@ -15,6 +15,7 @@ pub mod measure;
 mod memory;
 mod model;
 mod pages;
+pub mod plan;
 mod sample;
 mod schedule;
 mod speech;
@@ -64,7 +65,7 @@ pub struct Settings {
 pub enum Quantisation {
     /// Eight bits and a half for each weight: hard to tell from the original.
     Q8_0,
-    /// Four bits and a half for each weight, six and a half for the most sensitive matrices.
+    /// Four bits and a half for each weight, six and a half for those of the output.
     Q4K,
 }
 

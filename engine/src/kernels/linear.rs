@@ -12,6 +12,7 @@ use super::dot::dot;
 use super::pool::{Parts, Pool};
 use super::products::fast;
 use super::tiles::{Inputs, ROWS, Tiles};
+use crate::weights::mapping::{Plain, View};
 use crate::weights::matrix::{Matrix, Number, Values, with_blocks};
 
 /// One product: `out[row] = matrix * input[row]` for every row of the input.
@@ -58,6 +59,49 @@ pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
     });
 }
 
+/// Makes a matrix of floats smaller, where its rows are whole numbers of blocks.
+pub(crate) fn shrink(matrix: &mut Matrix, to: Small) {
+    let floats = matches!(matrix.values, Values::F32(_) | Values::F16(_) | Values::Bf16(_) | Values::Fp8(_));
+    let values = match to {
+        _ if !floats || !matrix.columns.is_multiple_of(32) => return,
+        Small::Four if matrix.columns.is_multiple_of(256) => Values::Q4K(blocks(matrix)),
+        Small::Six if matrix.columns.is_multiple_of(256) => Values::Q6K(blocks(matrix)),
+        _ => Values::Q80(blocks(matrix)),
+    };
+    matrix.release();
+    matrix.values = values;
+}
+
+/// Bits that a weight is made smaller to, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Small {
+    Eight,
+    Six,
+    Four,
+}
+
+impl Small {
+    /// Bits of a weight, factors included.
+    pub(crate) fn bits(self) -> f64 {
+        match self {
+            Self::Eight => 8.5,
+            Self::Six => 6.5625,
+            Self::Four => 4.5,
+        }
+    }
+}
+
+fn blocks<B: GgmlType + Plain>(matrix: &Matrix) -> View<B> {
+    let per_row = matrix.columns / B::BLCK_SIZE;
+    let mut blocks = vec![B::zeros(); matrix.rows * per_row];
+    let mut row = vec![0.0; matrix.columns];
+    for (index, blocks) in blocks.chunks_exact_mut(per_row).enumerate() {
+        matrix.read_row(index, &mut row);
+        B::from_float(&row, blocks);
+    }
+    View::owned(&blocks)
+}
+
 /// Packs a matrix for vector instructions, where this machine has them and its type and sizes allow it.
 pub(crate) fn pack(matrix: &mut Matrix) {
     if !fast() {
@@ -74,7 +118,7 @@ pub(crate) fn pack(matrix: &mut Matrix) {
         _ => None,
     };
     let Some(tiles) = tiles else { return };
-    with_blocks!(&matrix.values, view => view.release(), else {});
+    matrix.release();
     matrix.values = Values::Tiles(Arc::new(tiles));
 }
 
