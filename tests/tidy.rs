@@ -58,7 +58,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`.
     ("hyper_util::client", &["upstream/remote", "tls/system.rs", "observe/export"]),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
-    ("candor_engine", &["upstream/local", "command/engine.rs"]),
+    ("candor_engine", &["upstream/local", "command/engine"]),
 ];
 
 /// Crates that the gateway must not name at all, and whose they are.

@@ -18,7 +18,7 @@ use crate::weights::Source;
 use crate::weights::gguf::Gguf;
 use crate::weights::safetensors::Checkpoint;
 use crate::worker::Worker;
-use crate::{Error, Settings, sample};
+use crate::{Error, Quantisation, Settings, sample};
 
 /// A loaded model.
 pub(crate) struct Loaded {
@@ -38,7 +38,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let vocabulary = Arc::new(Vocabulary::parse(files.tokenizer.as_bytes())?);
     let mut model = Decoder::build(&files.config, &*files.source)?;
     let demand = Demand {
-        weights: files.source.bytes(),
+        weights: settings.quantise.map_or_else(|| files.source.bytes(), |kind| model.bytes(kind)),
         page: model.layout().page_bytes() as u64,
         longest: files.config.context,
         context: settings.context,
@@ -47,9 +47,9 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let fit = memory::fit(demand, memory::available())?;
     let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let worded = files.template.as_ref().is_some_and(|template| template.source().contains(THINK[0]));
-    let (digest, tokens) = (files.digest(), model.vocabulary());
+    let (digest, tokens) = (files.digest(settings.quantise), model.vocabulary());
     let pool = Pool::new(threads.clamp(1, 256));
-    model.pack(&pool);
+    model.pack(&pool, settings.quantise);
     let worker = Worker {
         pages: Pages::new(model.layout(), fit.pages),
         model,
@@ -131,13 +131,14 @@ impl Files {
         ends
     }
 
-    fn digest(&self) -> String {
+    fn digest(&self, quantise: Option<Quantisation>) -> String {
         let mut hasher = Sha256::new();
         let mut feed = |part: &[u8]| {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         };
         feed(sample::VERSION.as_bytes());
+        feed(quantise.map_or("", |kind| if kind == Quantisation::Q8_0 { "q8_0" } else { "q4_k" }).as_bytes());
         feed(self.shape.as_bytes());
         feed(self.tokenizer.as_bytes());
         feed(self.template.as_ref().map_or("", Template::source).as_bytes());

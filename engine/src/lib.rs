@@ -11,9 +11,11 @@ mod checkpoint;
 mod detokenize;
 mod kernels;
 mod mailbox;
+pub mod measure;
 mod memory;
 mod model;
 mod pages;
+pub mod plan;
 mod sample;
 mod schedule;
 mod speech;
@@ -39,7 +41,7 @@ use crate::sample::Sampler;
 use crate::speech::Speech;
 use crate::template::Template;
 use crate::tokenize::Vocabulary;
-use crate::worker::{Request, Ticket};
+use crate::worker::{Bounds, Request, Ticket};
 
 /// How a model is served.
 #[derive(Debug, Clone)]
@@ -54,11 +56,22 @@ pub struct Settings {
     pub queue: usize,
     /// Threads that compute; one per processor where not given.
     pub threads: Option<usize>,
+    /// What weights in floats are made smaller to when they are loaded; as they are where not given.
+    pub quantise: Option<Quantisation>,
+}
+
+/// A type that weights in floats can be made smaller to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantisation {
+    /// Eight bits and a half for each weight: hard to tell from the original.
+    Q8_0,
+    /// Four bits and a half for each weight, six and a half for those of the output.
+    Q4K,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { model: PathBuf::new(), context: None, sequences: 8, queue: 64, threads: None }
+        Self { model: PathBuf::new(), context: None, sequences: 8, queue: 64, threads: None, quantise: None }
     }
 }
 
@@ -71,6 +84,8 @@ pub struct Conversation {
     pub tools: Option<String>,
     /// Whether the model shall think, where its template knows a switch.
     pub thinking: Option<bool>,
+    /// How hard it shall think, for templates that ask for `reasoning_effort`.
+    pub effort: Option<String>,
 }
 
 /// One message of a conversation.
@@ -124,6 +139,12 @@ pub struct Sampling {
     pub stop: Vec<String>,
     /// How many of the likeliest tokens to report with each token.
     pub logprobs: Option<usize>,
+    /// Added to the logits of these tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Tokens of the reply before which nothing that would end it is chosen.
+    pub min_tokens: usize,
+    /// Tokens of reasoning after which its closing mark is written in the model's place.
+    pub max_reasoning_tokens: Option<usize>,
 }
 
 impl Default for Sampling {
@@ -140,6 +161,9 @@ impl Default for Sampling {
             seed: None,
             stop: Vec::new(),
             logprobs: None,
+            logit_bias: Vec::new(),
+            min_tokens: 0,
+            max_reasoning_tokens: None,
         }
     }
 }
@@ -203,6 +227,8 @@ pub struct Usage {
     pub reasoning_tokens: usize,
     /// Tokens of the prompt that were already computed for an earlier one.
     pub cached_tokens: usize,
+    /// Those of the completion that the engine wrote in the model's place, to end its reasoning.
+    pub forced_tokens: usize,
 }
 
 /// How likely a token was.
@@ -353,7 +379,7 @@ impl Engine {
         let shared = &self.shared;
         let (tokens, opens_in, forced) = match &shared.template {
             Some(template) => {
-                let rendered = template.render(conversation, shared.vocabulary.marks())?;
+                let rendered = template.render(&template.suited(conversation)?, shared.vocabulary.marks())?;
                 let (tokens, opening) = shared.vocabulary.encode(&rendered)?;
                 (tokens, opening.channel, opening.forced)
             }
@@ -365,6 +391,24 @@ impl Engine {
         if let Some(token) = tokens.iter().find(|token| **token as usize >= shared.tokens) {
             return Err(Error::Model(format!("the tokenizer gives token {token}, the weights have {}", shared.tokens)));
         }
+        Ok(Prompt { opens_in, forced, ..self.tokens(tokens)? })
+    }
+
+    /// Tokens that the model knows: ids below this have weights.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        self.shared.tokens
+    }
+
+    /// A prompt of tokens that somebody else made.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where a token is unknown or the prompt leaves no room for a reply.
+    pub fn tokens(&self, tokens: Vec<u32>) -> Result<Prompt, Error> {
+        let shared = &self.shared;
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= shared.tokens) {
+            return Err(Error::Request(format!("token {token} is unknown, the model has {}", shared.tokens)));
+        }
         if tokens.is_empty() {
             return Err(Error::Request("the prompt is empty".to_owned()));
         }
@@ -372,7 +416,7 @@ impl Engine {
             let (length, context) = (tokens.len(), shared.context);
             return Err(Error::Request(format!("the prompt has {length} tokens, the context holds {context}")));
         }
-        Ok(Prompt { tokens, opens_in, forced, salt: Vec::new() })
+        Ok(Prompt { tokens, opens_in: Channel::Answer, forced: String::new(), salt: Vec::new() })
     }
 
     /// Queues a request; never blocks.
@@ -384,6 +428,14 @@ impl Engine {
         let room = shared.context.saturating_sub(prompt.tokens.len());
         let max_tokens = sampling.max_tokens.map_or(room, |limit| limit.min(room));
         let speech = Speech::new(prompt.opens_in, sampling.stop.clone());
+        let bounds = Bounds {
+            tokens: max_tokens,
+            least: sampling.min_tokens.min(max_tokens),
+            reasoning: sampling.max_reasoning_tokens,
+        };
+        if let Some((token, _)) = sampling.logit_bias.iter().find(|(token, _)| *token as usize >= shared.tokens) {
+            return Err(Error::Request(format!("logit_bias names token {token}, the model has {}", shared.tokens)));
+        }
         let sampler = Sampler::new(sampling, &prompt.tokens)?;
         let Some(sender) = &shared.door.sender else {
             return Err(Error::Internal("the engine is closed".to_owned()));
@@ -391,7 +443,7 @@ impl Engine {
         let ticket = Ticket::take(&shared.taken, shared.places).ok_or(Error::Busy)?;
         let (post, reader) = mailbox::mailbox(shared.door.engine.clone());
         let seed = Sha256::digest(&prompt.salt).into();
-        let request = Request { tokens: prompt.tokens, seed, sampler, speech, max_tokens, post, ticket };
+        let request = Request { tokens: prompt.tokens, seed, sampler, speech, bounds, post, ticket };
         sender.try_send(request).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Disconnected(_) => Error::Internal("the engine's thread has ended".to_owned()),

@@ -28,7 +28,7 @@ pub(crate) struct Fit {
 }
 
 /// Kept for activations, tokenizer and the program itself.
-const RESERVE: u64 = 200 << 20;
+pub(crate) const RESERVE: u64 = 200 << 20;
 
 /// A context that is cut to less than this is of no use.
 const LEAST: usize = 512;

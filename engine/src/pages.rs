@@ -169,13 +169,15 @@ pub(crate) struct Place {
 /// Rows of equal width.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    values: &'a [f32],
-    width: usize,
+    /// All of a page's rows, one after the other.
+    pub(crate) values: &'a [f32],
+    /// The width of one.
+    pub(crate) width: usize,
 }
 
+#[cfg(test)]
 impl<'a> Rows<'a> {
     /// One row.
-    #[inline]
     pub(crate) fn row(&self, index: usize) -> &'a [f32] {
         &self.values[index * self.width..][..self.width]
     }

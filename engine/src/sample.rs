@@ -44,6 +44,7 @@ impl Sampler {
     pub(crate) fn choose(&mut self, logits: &mut [f32]) -> Choice {
         let mut measured = self.settings.logprobs.map(|count| Measured::of(logits, count));
         self.penalise(logits);
+        self.settings.logit_bias.iter().for_each(|(token, bias)| logits[*token as usize] += bias);
         let token = if self.settings.temperature == 0.0 { largest(logits) } else { self.draw(logits) };
         *self.written.entry(token).or_default() += 1;
         let logprobs = measured.take().map(|measured| measured.finish(token));
@@ -107,6 +108,9 @@ fn check(settings: &Sampling) -> Result<(), Error> {
     match settings {
         Sampling { top_k: Some(0), .. } => refused("top_k must be at least 1"),
         Sampling { max_tokens: Some(0), .. } => refused("max_tokens must be at least 1"),
+        Sampling { logit_bias, .. } if logit_bias.iter().any(|(_, bias)| !(-100.0..=100.0).contains(bias)) => {
+            refused("logit_bias must be between -100 and 100")
+        }
         Sampling { logprobs: Some(21..), .. } => refused("logprobs can be given for at most 20 tokens"),
         Sampling { stop, .. } if stop.len() > 16 => refused("at most 16 stop strings are possible"),
         Sampling { stop, .. } if stop.iter().any(String::is_empty) => refused("a stop string must not be empty"),

@@ -55,6 +55,11 @@ impl Speech {
         self.reasoning
     }
 
+    /// Whether the next token belongs to the reasoning.
+    pub(crate) fn is_reasoning(&self) -> bool {
+        self.channel == Channel::Reasoning
+    }
+
     /// Takes a token; returns `true` where a stop string ends the reply.
     pub(crate) fn push(
         &mut self,

@@ -20,6 +20,13 @@ pub(crate) struct Template {
     eos: String,
 }
 
+/// What a conversation asks of a template beside its messages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Switches<'a> {
+    thinking: Option<bool>,
+    effort: Option<&'a str>,
+}
+
 /// Steps after which a template is taken to loop.
 const FUEL: u64 = 50_000_000;
 
@@ -59,7 +66,8 @@ impl Template {
             conversation.messages.iter().map(|message| self.message(message, &marks)).collect::<Result<_, _>>()?;
         let tools = conversation.tools.as_deref().map(|tools| parse(tools, "tools")).transpose()?;
         let tools = tools.map(|tools| marks.guard_all(tools));
-        let text = self.apply(&json!(messages), tools.as_ref(), conversation.thinking, true)?;
+        let switches = Switches { thinking: conversation.thinking, effort: conversation.effort.as_deref() };
+        let text = self.apply(&json!(messages), tools.as_ref(), switches, true)?;
         Ok(Guarded { text, guard: marks.guard })
     }
 
@@ -67,7 +75,7 @@ impl Template {
         &self,
         messages: &Json,
         tools: Option<&Json>,
-        thinking: Option<bool>,
+        switches: Switches<'_>,
         go_on: bool,
     ) -> Result<String, Error> {
         let template = self.environment.get_template("chat");
@@ -80,15 +88,19 @@ impl Template {
             ..tools.map_or_else(|| context! { tools => () }, |tools| context! { tools => Value::from(Serde(tools)) })
         };
         // Templates ask whether a switch is defined, so one that is not set must be absent.
-        let switches = match thinking {
+        let switched = match switches.thinking {
             Some(thinking) => context! { enable_thinking => thinking, thinking => thinking, ..base },
             None => base,
+        };
+        let switched = match switches.effort {
+            Some(effort) => context! { reasoning_effort => effort, ..switched },
+            None => switched,
         };
         let refused = |error: minijinja::Error| {
             let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
             Error::Request(format!("the model's chat template refuses this conversation: {detail}"))
         };
-        template.render(switches).map_err(refused)
+        template.render(switched).map_err(refused)
     }
 
     fn message(&self, message: &Message, marks: &Marks<'_>) -> Result<Json, Error> {
@@ -104,7 +116,7 @@ impl Template {
             value["reasoning_content"] = marks.guarded(reasoning, true).into();
         }
         if let Some(calls) = calls {
-            value["tool_calls"] = marks.guard_all(self.arguments(calls));
+            value["tool_calls"] = marks.guard_all(calls);
         }
         for (key, text) in [("tool_call_id", &message.tool_call_id), ("name", &message.name)] {
             if let Some(text) = text {
@@ -114,21 +126,18 @@ impl Template {
         Ok(value)
     }
 
-    /// Clients send a call's arguments as a string of JSON. Templates that print them as JSON need the object, or they
-    /// would quote the string once more; those that print them as they are need the string.
-    fn arguments(&self, mut calls: Json) -> Json {
+    /// The conversation as this template wants it. Clients send a call's arguments as a string of JSON. Templates that
+    /// print them as JSON need the object, or they would quote the string once more; those that print them as they are
+    /// need the string.
+    pub(crate) fn suited(&self, conversation: &Conversation) -> Result<Conversation, Error> {
         let squeezed: String = self.source.chars().filter(|character| !character.is_whitespace()).collect();
-        if !squeezed.contains("arguments|tojson") || squeezed.contains("argumentsisstring") {
-            return calls;
-        }
-        for call in calls.as_array_mut().into_iter().flatten() {
-            if let Some(arguments) = call.pointer_mut("/function/arguments")
-                && let Some(Ok(parsed)) = arguments.as_str().map(serde_json::from_str)
-            {
-                *arguments = parsed;
+        let mut conversation = conversation.clone();
+        if squeezed.contains("arguments|tojson") && !squeezed.contains("argumentsisstring") {
+            for calls in conversation.messages.iter_mut().filter_map(|message| message.tool_calls.as_mut()) {
+                *calls = with_objects(parse(calls, "tool_calls")?).to_string();
             }
         }
-        calls
+        Ok(conversation)
     }
 }
 
@@ -195,6 +204,18 @@ fn free_guard(conversation: &Conversation) -> Result<char, Error> {
     let hidden = |guard: char| used.to_ascii_lowercase().contains(&format!("\\u{:04x}", u32::from(guard)));
     let free = GUARDS.into_iter().find(|guard| !used.contains(*guard) && !hidden(*guard));
     free.ok_or_else(|| Error::Request("the conversation uses every noncharacter from U+FDD0 to U+FDEF".to_owned()))
+}
+
+/// Calls whose arguments are JSON in a string, with the JSON itself.
+fn with_objects(mut calls: Json) -> Json {
+    for call in calls.as_array_mut().into_iter().flatten() {
+        if let Some(arguments) = call.pointer_mut("/function/arguments")
+            && let Some(Ok(parsed)) = arguments.as_str().map(serde_json::from_str)
+        {
+            *arguments = parsed;
+        }
+    }
+    calls
 }
 
 fn parse(text: &str, what: &str) -> Result<Json, Error> {

@@ -100,6 +100,14 @@ impl Vocabulary {
         self.think
     }
 
+    /// What closes thinking; nothing where the vocabulary cannot say it.
+    pub(crate) fn closing(&self) -> Vec<u32> {
+        match self.think {
+            Some([_, close]) => vec![close],
+            None => self.encode_part(THINK[1], false).unwrap_or_default(),
+        }
+    }
+
     /// The added token with exactly this text.
     pub(crate) fn mark(&self, text: &str) -> Option<u32> {
         self.added.iter().find(|token| token.text == text).map(|token| token.id)

@@ -23,9 +23,20 @@ pub(crate) struct Request {
     pub(crate) seed: PageHash,
     pub(crate) sampler: Sampler,
     pub(crate) speech: Speech,
-    pub(crate) max_tokens: usize,
+    pub(crate) bounds: Bounds,
     pub(crate) post: Post,
     pub(crate) ticket: Ticket,
+}
+
+/// How long a reply may and must be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Most tokens.
+    pub(crate) tokens: usize,
+    /// Tokens before which nothing ends it.
+    pub(crate) least: usize,
+    /// Most tokens of reasoning.
+    pub(crate) reasoning: Option<usize>,
 }
 
 /// A request's place among those that run or wait, free again when it is dropped.
@@ -62,7 +73,11 @@ pub(crate) struct Worker {
 struct Reply {
     prompt: usize,
     written: usize,
-    max_tokens: usize,
+    /// Tokens that are written next without asking the model, the first one last.
+    forced: Vec<u32>,
+    /// How many of those were written.
+    forced_tokens: usize,
+    bounds: Bounds,
     sampler: Sampler,
     speech: Speech,
     post: Post,
@@ -167,7 +182,7 @@ impl Worker {
     /// Chooses a sequence's next token and says what it says.
     fn write(&self, sequence: &mut Sequence<Reply>, logits: &mut [f32]) {
         let reply = &mut sequence.request;
-        let choice = reply.sampler.choose(logits);
+        let choice = self.choose(reply, logits);
         reply.written += 1;
         if self.ends.contains(&choice.token) {
             return self.finish(sequence, Finish::Stop);
@@ -179,8 +194,30 @@ impl Worker {
         sequence.tokens.push(choice.token);
         if stopped {
             self.finish(sequence, Finish::Stop);
-        } else if sequence.request.written >= sequence.request.max_tokens {
+        } else if sequence.request.written >= sequence.request.bounds.tokens {
             self.finish(sequence, Finish::Length);
+        }
+    }
+
+    /// The sampler's choice, or what closes a reasoning that has used up its share.
+    fn choose(&self, reply: &mut Reply, logits: &mut [f32]) -> Choice {
+        if reply.written < reply.bounds.least {
+            self.ends.iter().for_each(|end| logits[*end as usize] = f32::NEG_INFINITY);
+        }
+        if reply.forced.is_empty()
+            && reply.forced_tokens == 0
+            && reply.speech.is_reasoning()
+            && reply.bounds.reasoning.is_some_and(|most| reply.speech.reasoning_tokens() >= most)
+        {
+            reply.forced = self.vocabulary.closing();
+            reply.forced.reverse();
+        }
+        match reply.forced.pop() {
+            Some(token) => {
+                reply.forced_tokens += 1;
+                Choice { token, logprobs: None }
+            }
+            None => reply.sampler.choose(logits),
         }
     }
 
@@ -195,6 +232,7 @@ impl Worker {
             completion_tokens: reply.written,
             reasoning_tokens: reply.speech.reasoning_tokens(),
             cached_tokens: sequence.cached.unwrap_or(0),
+            forced_tokens: reply.forced_tokens,
         };
         reply.over = true;
         reply.post.send(Event::Done { finish: if stopped { Finish::Stop } else { finish }, usage });
@@ -221,7 +259,9 @@ fn reply(request: Request) -> Sequence<Reply> {
     let reply = Reply {
         prompt: request.tokens.len(),
         written: 0,
-        max_tokens: request.max_tokens,
+        forced: Vec::new(),
+        forced_tokens: 0,
+        bounds: request.bounds,
         sampler: request.sampler,
         speech: request.speech,
         post: request.post,

@@ -271,14 +271,48 @@ pub struct KeysRevoke {
 pub enum Engine {
     /// Generate from a model and stream to the terminal.
     Run(EngineRun),
+    /// Measure a model's speed.
+    Bench(EngineBench),
+    /// Compare a model with the golden values beside it; exit status 1 where it is out of bounds.
+    Verify(EngineVerify),
+    /// Say what a model would cost on this machine, from its `config.json` alone.
+    Plan(EnginePlan),
+}
+
+/// A model and how to load it.
+#[derive(Debug, Args)]
+pub struct EngineModel {
+    /// Folder of the checkpoint, GGUF file, or `hf:org/name` in the local hub cache.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Compute threads; one per processor when absent.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Most tokens of prompt and reply together.
+    #[arg(long)]
+    pub context: Option<usize>,
+    /// Make weights in floats smaller when they are loaded.
+    #[arg(long, visible_alias = "quant", value_enum)]
+    pub quantize: Option<QuantisationName>,
+}
+
+/// A type that weights are made smaller to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuantisationName {
+    /// Eight bits and a half.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// Four bits and a half.
+    #[value(name = "q4_k")]
+    Q4K,
 }
 
 /// Generate from a model.
 #[derive(Debug, Args)]
 pub struct EngineRun {
-    /// Directory of the checkpoint.
-    #[arg(long)]
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub model: EngineModel,
     /// What the user says; `-` reads standard input.
     #[arg(long)]
     pub prompt: String,
@@ -288,6 +322,9 @@ pub struct EngineRun {
     /// Tokens to generate at most.
     #[arg(long, default_value_t = 512)]
     pub max_tokens: usize,
+    /// Tokens of reasoning after which it is closed.
+    #[arg(long)]
+    pub max_reasoning_tokens: Option<usize>,
     /// Temperature; 0 takes the likeliest token.
     #[arg(long, default_value_t = 0.6)]
     pub temperature: f32,
@@ -297,10 +334,61 @@ pub struct EngineRun {
     /// Seed.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Compute threads.
+    /// Print JSON lines, an event each.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measure a model's speed.
+#[derive(Debug, Args)]
+pub struct EngineBench {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub model: EngineModel,
+    /// Tokens of each prompt.
+    #[arg(long, default_value_t = 512)]
+    pub prompt_tokens: usize,
+    /// Tokens of each reply after its first.
+    #[arg(long, default_value_t = 128)]
+    pub gen_tokens: usize,
+    /// Replies side by side; a measurement for each number.
+    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub streams: Vec<u16>,
+    /// Print JSON lines, a measurement each.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compare a model with golden values.
+#[derive(Debug, Args)]
+pub struct EngineVerify {
+    /// Folder of the checkpoint, with `golden.json` and `golden.safetensors`.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// The largest distance of a logit that is let pass.
+    #[arg(long, default_value_t = 1e-3)]
+    pub bound: f32,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Say what a model would cost.
+#[derive(Debug, Args)]
+pub struct EnginePlan {
+    /// The model's `config.json`, or its folder.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Weights made smaller to this; as the model has them when absent.
+    #[arg(long, visible_alias = "quantize", value_enum)]
+    pub quant: Option<QuantisationName>,
+    /// Tokens of context to plan for.
+    #[arg(long)]
+    pub context: Option<usize>,
+    /// Threads that the bandwidth is measured with; one per processor when absent.
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Print JSON lines, an event each.
+    /// Print JSON for programs instead of text for people.
     #[arg(long)]
     pub json: bool,
 }

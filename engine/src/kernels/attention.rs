@@ -1,13 +1,18 @@
 //! Attention of flat rows over their sequences' pages, with a running softmax. It does not write the cache.
 #![expect(unsafe_code, reason = "units of one pass write disjoint outputs")]
 
-use super::dot::{add_scaled, dot, exp};
+use std::ops::Range;
+
+use super::dot::{Tier, exp, fold, tier};
 use super::pool::{Parts, Pool};
+#[cfg(target_arch = "x86_64")]
+use super::scores::Avx512;
+use super::scores::{Plain, Scorer, mix};
 use crate::model::Batch;
 use crate::pages::{PAGE, Pages};
 
-/// Heads that share one reading of the keys.
-const HEADS: usize = 4;
+/// Heads that share one reading of a page.
+const HEADS: usize = 8;
 
 /// What an attention layer looks like.
 #[derive(Debug, Clone)]
@@ -56,7 +61,38 @@ pub(crate) fn attend(pool: &Pool, shape: &Shape, reader: Reader<'_>, query: &[f3
 }
 
 /// The order of positions is that of the sequence, page by page, whatever the batch: the result depends on nothing else.
-fn one_row(shape: &Shape, reader: Reader<'_>, (row, key_head): (usize, usize), query: &[f32], out: &mut [f32]) {
+fn one_row(shape: &Shape, reader: Reader<'_>, at: (usize, usize), query: &[f32], out: &mut [f32]) {
+    match tier() {
+        // SAFETY: `tier` found these instructions on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { one_row_avx512(shape, reader, at, query, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { one_row_avx2(shape, reader, at, query, out) },
+        Tier::Scalar => one_row_with::<Plain>(shape, reader, at, query, out),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn one_row_avx512(shape: &Shape, reader: Reader<'_>, at: (usize, usize), query: &[f32], out: &mut [f32]) {
+    one_row_with::<Avx512>(shape, reader, at, query, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn one_row_avx2(shape: &Shape, reader: Reader<'_>, at: (usize, usize), query: &[f32], out: &mut [f32]) {
+    one_row_with::<Plain>(shape, reader, at, query, out);
+}
+
+#[inline(always)]
+fn one_row_with<S: Scorer>(
+    shape: &Shape,
+    reader: Reader<'_>,
+    (row, key_head): (usize, usize),
+    query: &[f32],
+    out: &mut [f32],
+) {
     let row = &reader.batch.rows[row];
     let table = reader.batch.tables[row.table];
     let end = row.position + 1;
@@ -66,60 +102,59 @@ fn one_row(shape: &Shape, reader: Reader<'_>, (row, key_head): (usize, usize), q
     for (page, held) in table.iter().enumerate().take(end.div_ceil(PAGE)).skip(start / PAGE) {
         let seen = start.max(page * PAGE) - page * PAGE..end.min((page + 1) * PAGE) - page * PAGE;
         let (keys, values) = reader.pages.read(*held, reader.layer, key_head);
-        let mut scores = [[0f32; PAGE]; HEADS];
-        for at in seen.clone() {
-            score(shape, keys.row(at), query, at, &mut scores);
-        }
-        for (head, out) in out.chunks_exact_mut(shape.value).enumerate() {
-            running[head].admit(&mut scores[head][seen.clone()], out);
-            for (at, weight) in seen.clone().zip(&scores[head][seen.clone()]) {
-                add_scaled(out, &values.row(at)[..shape.value], *weight);
-            }
+        let heads = query.chunks_exact(shape.key).zip(out.chunks_exact_mut(shape.value));
+        for ((query, out), running) in heads.zip(&mut running) {
+            // SAFETY: the caller was chosen by what the machine has.
+            let scores = unsafe { S::scores(keys.values, query) };
+            let weights = running.admit(scores, shape.scale, &seen, out);
+            mix(out, values.values, values.width, (seen.start, &weights[seen.clone()]));
         }
     }
-    for (head, out) in out.chunks_exact_mut(shape.value).enumerate() {
-        out.iter_mut().for_each(|value| *value /= running[head].sum);
+    for (running, out) in running.iter().zip(out.chunks_exact_mut(shape.value)) {
+        let sum = fold(running.sums);
+        out.iter_mut().for_each(|value| *value /= sum);
     }
 }
 
-fn score(shape: &Shape, key: &[f32], query: &[f32], at: usize, scores: &mut [[f32; PAGE]; HEADS]) {
-    let head = |index: usize| &query[index * shape.key..][..shape.key];
-    if query.len() == HEADS * shape.key {
-        let [sums] = dot([key], std::array::from_fn::<_, HEADS, _>(head));
-        (0..HEADS).for_each(|head| scores[head][at] = sums[head] * shape.scale);
-    } else {
-        for (index, scores) in scores.iter_mut().enumerate().take(query.len() / shape.key) {
-            scores[at] = dot([key], [head(index)])[0][0] * shape.scale;
-        }
-    }
-}
-
-/// The state of a softmax over scores that arrive in parts.
+/// The state of a softmax over scores that arrive a page at a time.
 #[derive(Debug, Clone, Copy)]
 struct Running {
     largest: f32,
-    sum: f32,
+    /// The sum of all weights, by their places in their pages.
+    sums: [f32; PAGE],
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { largest: f32::NEG_INFINITY, sum: 0.0 }
+        Self { largest: f32::NEG_INFINITY, sums: [0.0; PAGE] }
     }
 }
 
 impl Running {
-    /// Turns new scores into weights and rescales what was summed before where a larger score appears.
-    fn admit(&mut self, scores: &mut [f32], out: &mut [f32]) {
-        let largest = scores.iter().fold(self.largest, |largest, score| largest.max(*score));
+    /// Turns a page's scores into weights and rescales what was summed before where a larger score appears. Places that
+    /// are not seen weigh nothing.
+    #[inline(always)]
+    fn admit(&mut self, scores: [f32; PAGE], scale: f32, seen: &Range<usize>, out: &mut [f32]) -> [f32; PAGE] {
+        let mut scores = scores.map(|score| score * scale);
+        for (slot, score) in scores.iter_mut().enumerate() {
+            *score = if seen.contains(&slot) { *score } else { f32::NEG_INFINITY };
+        }
+        let mut largest = self.largest;
+        for score in scores {
+            largest = if score > largest { score } else { largest };
+        }
         if largest > self.largest {
             let factor = exp(self.largest - largest);
-            self.sum *= factor;
+            self.sums.iter_mut().for_each(|sum| *sum *= factor);
             out.iter_mut().for_each(|value| *value *= factor);
             self.largest = largest;
         }
-        for score in scores {
-            *score = exp(*score - self.largest);
-            self.sum += *score;
+        let mut weights = [0.0; PAGE];
+        for (slot, weight) in weights.iter_mut().enumerate() {
+            let size = exp(scores[slot] - self.largest);
+            *weight = if seen.contains(&slot) { size } else { 0.0 };
         }
+        self.sums.iter_mut().zip(&weights).for_each(|(sum, weight)| *sum += weight);
+        weights
     }
 }

@@ -68,6 +68,20 @@ pub(crate) fn gate(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// Adds words up, as fast as they can be read.
+#[inline]
+pub(crate) fn sum(words: &[u64]) -> u64 {
+    match tier() {
+        // SAFETY: `tier` found these instructions on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { sum_avx512(words) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { sum_avx2(words) },
+        Tier::Scalar => sum_scalar(words),
+    }
+}
+
 /// The instruction set in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tier {
@@ -88,7 +102,7 @@ pub(crate) fn tier() -> Tier {
 fn detect() -> Tier {
     if std::is_x86_feature_detected!("avx512f") {
         Tier::Avx512
-    } else if std::is_x86_feature_detected!("avx2") {
+    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         Tier::Avx2
     } else {
         Tier::Scalar
@@ -107,7 +121,7 @@ fn dot_avx512<T: Number, const W: usize, const X: usize>(weights: [&[T]; W], inp
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn dot_avx2<T: Number, const W: usize, const X: usize>(weights: [&[T]; W], inputs: [&[f32]; X]) -> Tile<W, X> {
     dot_scalar(weights, inputs)
 }
@@ -119,15 +133,32 @@ fn add_scaled_avx512(sum: &mut [f32], row: &[f32], factor: f32) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn add_scaled_avx2(sum: &mut [f32], row: &[f32], factor: f32) {
     add_scaled_scalar(sum, row, factor);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn sum_avx512(words: &[u64]) -> u64 {
+    sum_scalar(words)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn sum_avx2(words: &[u64]) -> u64 {
+    sum_scalar(words)
+}
+
+#[inline(always)]
+fn sum_scalar(words: &[u64]) -> u64 {
+    words.iter().fold(0, |sum, word| sum.wrapping_add(*word))
 }
 
 #[inline(always)]
 fn add_scaled_scalar(sum: &mut [f32], row: &[f32], factor: f32) {
     for (sum, value) in sum.iter_mut().zip(row) {
-        *sum += factor * value;
+        *sum = factor.mul_add(*value, *sum);
     }
 }
 
@@ -138,7 +169,7 @@ fn quantise_avx512(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f32 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn quantise_avx2(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f32 {
     quantise_scalar(values, codes, sums)
 }
@@ -172,7 +203,7 @@ fn gate_avx512(gate: &mut [f32], up: &[f32]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn gate_avx2(gate: &mut [f32], up: &[f32]) {
     gate_scalar(gate, up);
 }
@@ -203,7 +234,10 @@ pub(crate) fn exp(value: f32) -> f32 {
 
 /// The reference: what every tier compiles.
 #[inline(always)]
-fn dot_scalar<T: Number, const W: usize, const X: usize>(weights: [&[T]; W], inputs: [&[f32]; X]) -> Tile<W, X> {
+pub(super) fn dot_scalar<T: Number, const W: usize, const X: usize>(
+    weights: [&[T]; W],
+    inputs: [&[f32]; X],
+) -> Tile<W, X> {
     let mut sums = [[[0f32; LANES]; X]; W];
     let length = weights[0].len();
     let whole = length - length % LANES;
@@ -213,7 +247,7 @@ fn dot_scalar<T: Number, const W: usize, const X: usize>(weights: [&[T]; W], inp
             for x in 0..X {
                 let input: &[f32; LANES] = inputs[x][at..at + LANES].first_chunk().expect("a whole chunk");
                 for lane in 0..LANES {
-                    sums[w][x][lane] += row[lane].value() * input[lane];
+                    sums[w][x][lane] = row[lane].value().mul_add(input[lane], sums[w][x][lane]);
                 }
             }
         }
@@ -221,15 +255,16 @@ fn dot_scalar<T: Number, const W: usize, const X: usize>(weights: [&[T]; W], inp
     for w in 0..W {
         for x in 0..X {
             for at in whole..length {
-                sums[w][x][at - whole] += weights[w][at].value() * inputs[x][at];
+                sums[w][x][at - whole] = weights[w][at].value().mul_add(inputs[x][at], sums[w][x][at - whole]);
             }
         }
     }
     sums.map(|row| row.map(fold))
 }
 
+/// The sum of all lanes, halves first.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(super) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {

@@ -10,8 +10,9 @@ use candle_core::quantized::{GgmlDType, GgmlType};
 
 use super::dot::dot;
 use super::pool::{Parts, Pool};
-use super::tile_products::fast;
-use super::tiles::{COLUMNS, Inputs, ROWS, Tiles};
+use super::products::fast;
+use super::tiles::{Inputs, ROWS, Tiles};
+use crate::weights::mapping::{Plain, View};
 use crate::weights::matrix::{Matrix, Number, Values, with_blocks};
 
 /// One product: `out[row] = matrix * input[row]` for every row of the input.
@@ -42,7 +43,7 @@ pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
         let tiled = matches!(matrix.values, Values::Tiles(_));
         let rows = block_of(matrix.rows, pool.threads()).next_multiple_of(if tiled { ROWS } else { 4 });
         let inputs = match &matrix.values {
-            Values::Tiles(_) => Some(quantised.codes_for(pool, product.input)),
+            Values::Tiles(tiles) => Some(quantised.codes_for(pool, product.input, tiles.columns())),
             values => {
                 with_blocks!(values, view => Some(quantised.rows_for(view, product.input, matrix.columns)), else None)
             }
@@ -58,19 +59,66 @@ pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
     });
 }
 
+/// Makes a matrix of floats smaller, where its rows are whole numbers of blocks.
+pub(crate) fn shrink(matrix: &mut Matrix, to: Small) {
+    let floats = matches!(matrix.values, Values::F32(_) | Values::F16(_) | Values::Bf16(_) | Values::Fp8(_));
+    let values = match to {
+        _ if !floats || !matrix.columns.is_multiple_of(32) => return,
+        Small::Four if matrix.columns.is_multiple_of(256) => Values::Q4K(blocks(matrix)),
+        Small::Six if matrix.columns.is_multiple_of(256) => Values::Q6K(blocks(matrix)),
+        _ => Values::Q80(blocks(matrix)),
+    };
+    matrix.release();
+    matrix.values = values;
+}
+
+/// Bits that a weight is made smaller to, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Small {
+    Eight,
+    Six,
+    Four,
+}
+
+impl Small {
+    /// Bits of a weight, factors included.
+    pub(crate) fn bits(self) -> f64 {
+        match self {
+            Self::Eight => 8.5,
+            Self::Six => 6.5625,
+            Self::Four => 4.5,
+        }
+    }
+}
+
+fn blocks<B: GgmlType + Plain>(matrix: &Matrix) -> View<B> {
+    let per_row = matrix.columns / B::BLCK_SIZE;
+    let mut blocks = vec![B::zeros(); matrix.rows * per_row];
+    let mut row = vec![0.0; matrix.columns];
+    for (index, blocks) in blocks.chunks_exact_mut(per_row).enumerate() {
+        matrix.read_row(index, &mut row);
+        B::from_float(&row, blocks);
+    }
+    View::owned(&blocks)
+}
+
 /// Packs a matrix for vector instructions, where this machine has them and its type and sizes allow it.
 pub(crate) fn pack(matrix: &mut Matrix) {
-    if !fast() || !matrix.rows.is_multiple_of(ROWS) || !matrix.columns.is_multiple_of(COLUMNS) {
+    if !fast() {
         return;
     }
     let columns = matrix.columns;
     let tiles = match &matrix.values {
-        Values::Q4K(view) => Tiles::q4k(view.bytes().as_chunks().0, columns),
-        Values::Q6K(view) => Tiles::q6k(view.bytes().as_chunks().0, columns),
-        Values::Q80(view) => Tiles::q80(view.bytes().as_chunks().0.as_chunks().0, columns),
-        _ => return,
+        Values::Q40(view) => Tiles::q40(view.bytes(), columns),
+        Values::Q50(view) => Tiles::q50(view.bytes(), columns),
+        Values::Q80(view) => Tiles::q80(view.bytes(), columns),
+        Values::Q4K(view) => Tiles::q4k(view.bytes(), columns),
+        Values::Q5K(view) => Tiles::q5k(view.bytes(), columns),
+        Values::Q6K(view) => Tiles::q6k(view.bytes(), columns),
+        _ => None,
     };
-    with_blocks!(&matrix.values, view => view.release(), else {});
+    let Some(tiles) = tiles else { return };
+    matrix.release();
     matrix.values = Values::Tiles(Arc::new(tiles));
 }
 
@@ -204,7 +252,8 @@ struct Quantised {
 #[derive(PartialEq, Eq)]
 enum Kind {
     Blocks(GgmlDType),
-    Codes,
+    /// In eight bits, so many columns with one factor.
+    Codes(usize),
 }
 
 impl Quantised {
@@ -222,8 +271,8 @@ impl Quantised {
         })
     }
 
-    fn codes_for(&mut self, pool: &Pool, input: &[f32]) -> Arc<dyn Any + Send + Sync> {
-        self.once(input, Kind::Codes, || Arc::new(Inputs::new(pool, input)))
+    fn codes_for(&mut self, pool: &Pool, input: &[f32], width: usize) -> Arc<dyn Any + Send + Sync> {
+        self.once(input, Kind::Codes(width), || Arc::new(Inputs::new(pool, input, width)))
     }
 
     fn once(

@@ -9,7 +9,8 @@ pub(crate) mod dot;
 pub(crate) mod linear;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
-mod tile_products;
+mod products;
+mod scores;
 pub(crate) mod tiles;
 
 pub(crate) use pool::Pool;

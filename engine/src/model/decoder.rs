@@ -9,11 +9,11 @@ use super::feed::Feed;
 use super::llama::Grouped;
 use super::rope::Rope;
 use super::{Batch, Step, Watch};
-use crate::Error;
-use crate::kernels::linear::{Product, multiply, pack};
+use crate::kernels::linear::{Product, Small, multiply, pack, shrink};
 use crate::kernels::{Pool, pointwise};
 use crate::pages::{Layout, Pages};
 use crate::weights::{Matrix, Source};
+use crate::{Error, Quantisation};
 
 /// A whole model.
 #[derive(Debug)]
@@ -67,8 +67,35 @@ impl Decoder {
         })
     }
 
-    /// Packs the weights for this machine's instructions. Each copy replaces what was mapped.
-    pub(crate) fn pack(&mut self, pool: &Pool) {
+    /// Makes weights in floats smaller where that is asked for, and packs all for this machine's instructions. Each copy
+    /// replaces what was mapped.
+    pub(crate) fn pack(&mut self, pool: &Pool, quantise: Option<Quantisation>) {
+        let small = quantise.map(small);
+        let matrices: Vec<Mutex<&mut Matrix>> = self.matrices().into_iter().map(Mutex::new).collect();
+        pool.run(matrices.len(), &|index| {
+            // Nobody else asks for this one, so the lock is free and whole.
+            if let Ok(mut matrix) = matrices[index].lock() {
+                if let Some([output, others]) = small {
+                    shrink(&mut matrix, if index == 0 { output } else { others });
+                }
+                pack(&mut matrix);
+            }
+        });
+    }
+
+    /// Bytes of the weights once they are made smaller.
+    pub(crate) fn bytes(&mut self, quantise: Quantisation) -> u64 {
+        let [output, others] = small(quantise);
+        let embedding = self.embedding.rows * self.embedding.columns * 2;
+        let sizes = self.matrices().into_iter().enumerate().map(|(index, matrix)| {
+            let small = if index == 0 { output } else { others };
+            (matrix.rows * matrix.columns) as f64 * small.bits() / 8.0
+        });
+        sizes.sum::<f64>() as u64 + embedding as u64
+    }
+
+    /// All that is multiplied with but the routers, the output first.
+    fn matrices(&mut self) -> Vec<&mut Matrix> {
         let mut matrices = vec![&mut self.output];
         for layer in &mut self.layers {
             match &mut layer.attention {
@@ -77,13 +104,7 @@ impl Decoder {
             }
             matrices.extend(layer.feed.matrices());
         }
-        let matrices: Vec<Mutex<&mut Matrix>> = matrices.into_iter().map(Mutex::new).collect();
-        pool.run(matrices.len(), &|index| {
-            // Nobody else asks for this one, so the lock is free and whole.
-            if let Ok(mut matrix) = matrices[index].lock() {
-                pack(&mut matrix);
-            }
-        });
+        matrices
     }
 
     /// What the cache must hold.
@@ -135,6 +156,14 @@ impl Decoder {
         let mut logits = vec![0.0; batch.wanted.len() * self.output.rows];
         multiply(pool, &mut [Product::new(&self.output, &wanted, &mut logits)]);
         logits
+    }
+}
+
+/// What the output is made smaller to, and what all else.
+fn small(quantise: Quantisation) -> [Small; 2] {
+    match quantise {
+        Quantisation::Q8_0 => [Small::Eight, Small::Eight],
+        Quantisation::Q4K => [Small::Six, Small::Four],
     }
 }
 

@@ -102,47 +102,58 @@ impl Mixture {
         logits.chunks_exact_mut(count).map(|logits| self.router.choose(logits)).collect()
     }
 
-    /// Rows are gathered by expert, so each expert that is hit is read once. A row's experts are summed in ascending
-    /// order whatever the other rows chose.
+    /// Rows are gathered by expert, so each expert that is hit is read once; the expert that every row passes runs
+    /// beside them. A row's experts are summed in ascending order whatever the other rows chose.
     fn forward(&self, pool: &Pool, input: &[f32], choices: &[Vec<(usize, f32)>], out: &mut [f32]) {
         let hidden = self.router.gate.columns;
         let visits = Visits::of(choices, self.experts.len());
         let mut gathered = Vec::with_capacity(visits.list.len() * hidden);
         visits.list.iter().for_each(|visit| gathered.extend_from_slice(&input[visit.row * hidden..][..hidden]));
-        let width = self.experts[0].gate.rows;
-        let (mut gate, mut up) = (vec![0.0; visits.list.len() * width], vec![0.0; visits.list.len() * width]);
-        let mut products = Vec::with_capacity(2 * visits.hit.len());
-        let (mut gates, mut ups, mut inputs) = (&mut gate[..], &mut up[..], &gathered[..]);
+        let mut inputs = gathered.as_slice();
+        let mut parts: Vec<(&Gated, &[f32])> = Vec::with_capacity(visits.hit.len() + 1);
         for (expert, count) in &visits.hit {
-            let expert = &self.experts[*expert];
-            let input = inputs.split_off(..count * hidden).expect("as many gathered rows as visits");
-            let gate = gates.split_off_mut(..count * width).expect("as many rows as visits");
-            let up = ups.split_off_mut(..count * width).expect("as many rows as visits");
-            products.extend([Product::new(&expert.gate, input, gate), Product::new(&expert.up, input, up)]);
+            let own = inputs.split_off(..count * hidden).expect("as many gathered rows as visits");
+            parts.push((&self.experts[*expert], own));
         }
-        multiply(pool, &mut products);
-        drop(products);
-        pointwise::gate(pool, &mut gate, &up);
-        let mut mixed = vec![0.0; visits.list.len() * hidden];
-        let mut products = Vec::with_capacity(visits.hit.len());
-        let (mut inputs, mut outs) = (&gate[..], &mut mixed[..]);
-        for (expert, count) in &visits.hit {
-            let input = inputs.split_off(..count * width).expect("as many rows as visits");
-            let out = outs.split_off_mut(..count * hidden).expect("as many rows as visits");
-            products.push(Product::new(&self.experts[*expert].down, input, out));
-        }
-        multiply(pool, &mut products);
-        drop(products);
+        parts.extend(self.shared.as_ref().map(|shared| (shared, input)));
+        let rows = visits.list.len() + self.shared.as_ref().map_or(0, |_| input.len() / hidden);
+        let mut mixed = vec![0.0; rows * hidden];
+        all_gated(pool, &parts, hidden, &mut mixed);
+        let (mixed, shared) = mixed.split_at(visits.list.len() * hidden);
         out.fill(0.0);
         for (visit, mixed) in visits.list.iter().zip(mixed.chunks_exact(hidden)) {
             crate::kernels::dot::add_scaled(&mut out[visit.row * hidden..][..hidden], mixed, visit.weight);
         }
-        if let Some(shared) = &self.shared {
-            let mut sum = vec![0.0; out.len()];
-            shared.forward(pool, input, &mut sum);
-            pointwise::add(out, &sum);
+        if self.shared.is_some() {
+            pointwise::add(out, shared);
         }
     }
+}
+
+/// Computes several gated layers, each on rows of its own, in as many passes as one of them takes.
+fn all_gated(pool: &Pool, parts: &[(&Gated, &[f32])], hidden: usize, out: &mut [f32]) {
+    let width = |(gated, input): &(&Gated, &[f32])| input.len() / hidden * gated.gate.rows;
+    let total: usize = parts.iter().map(width).sum();
+    let (mut gate, mut up) = (vec![0.0; total], vec![0.0; total]);
+    let mut products = Vec::with_capacity(2 * parts.len());
+    let (mut gates, mut ups) = (gate.as_mut_slice(), up.as_mut_slice());
+    for part in parts {
+        let own = gates.split_off_mut(..width(part)).expect("as many values as the parts make");
+        products.push(Product::new(&part.0.gate, part.1, own));
+        let own = ups.split_off_mut(..width(part)).expect("as many values as the parts make");
+        products.push(Product::new(&part.0.up, part.1, own));
+    }
+    multiply(pool, &mut products);
+    drop(products);
+    pointwise::gate(pool, &mut gate, &up);
+    let mut products = Vec::with_capacity(parts.len());
+    let (mut inputs, mut outs) = (gate.as_slice(), out);
+    for part in parts {
+        let input = inputs.split_off(..width(part)).expect("as many values as the parts make");
+        let own = outs.split_off_mut(..part.1.len()).expect("as many rows as the parts have");
+        products.push(Product::new(&part.0.down, input, own));
+    }
+    multiply(pool, &mut products);
 }
 
 fn load_experts(config: &Experts, source: &dyn Source, name: &str, hidden: usize) -> Result<Vec<Gated>, Error> {

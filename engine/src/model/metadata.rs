@@ -74,7 +74,11 @@ impl Keys<'_> {
         set("vocab_size", json!(vocabulary));
         set("hidden_size", self.get("embedding_length"));
         set("intermediate_size", self.get("feed_forward_length"));
-        set("num_hidden_layers", self.get("block_count"));
+        // Layers that predict the token after the next one stand behind the others and are not used.
+        let layers = self
+            .whole("block_count")
+            .map(|count| count.saturating_sub(self.whole("nextn_predict_layers").unwrap_or(0)));
+        set("num_hidden_layers", layers.map_or(Value::Null, Value::from));
         set("num_attention_heads", self.get("attention.head_count"));
         set("rms_norm_eps", self.get("attention.layer_norm_rms_epsilon"));
         set("max_position_embeddings", self.get("context_length"));

@@ -11,7 +11,7 @@ mod rope;
 
 use std::path::Path;
 
-pub(crate) use config::{Config, generation_ends};
+pub(crate) use config::{AttentionConfig, Config, Experts, generation_ends};
 pub(crate) use decoder::Decoder;
 pub(crate) use metadata::config as gguf_config;
 

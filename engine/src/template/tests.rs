@@ -11,7 +11,8 @@ fn message(role: &str, content: &str) -> Message {
 
 fn check(source: &str, conversation: &Conversation, expected: Result<&str, &str>) {
     let template = Template::compile(source.to_owned(), "<s>".to_owned(), "</s>".to_owned()).unwrap();
-    let rendered = template.render(conversation, MARKS.into_iter().chain(THINK));
+    let suited = template.suited(conversation);
+    let rendered = suited.and_then(|suited| template.render(&suited, MARKS.into_iter().chain(THINK)));
     match (rendered, expected) {
         (Ok(rendered), Ok(expected)) => assert_eq!(rendered.text.replace(rendered.guard, "^"), expected),
         (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),

@@ -34,7 +34,21 @@ fn check(name: &str, config: &Value, meta: &Value, rename: impl Fn(&str) -> Stri
         file.set(key, value);
     }
     tokenizer(&mut file);
-    for (name, (shape, values)) in stacked(weights) {
+    let all = stacked(weights);
+    for (name, (shape, values)) in all.clone() {
+        if let (As::SplitDeepseek, Some(layer)) = (form, name.strip_suffix(".experts.gate_proj.weight")) {
+            let ups = &all[&format!("{layer}.experts.up_proj.weight")].1;
+            let per_expert = shape[1] * shape[2];
+            let fused =
+                values.chunks(per_expert).zip(ups.chunks(per_expert)).flat_map(|(gate, up)| [gate, up].concat());
+            let shape = [shape[0], 2 * shape[1], shape[2]];
+            let name = rename(&format!("{layer}.experts.gate_proj.weight")).replace("gate_exps", "gate_up_exps");
+            file.tensor(&name, 0, &shape, &bytes(&fused.collect::<Vec<f32>>()));
+            continue;
+        }
+        if matches!(form, As::SplitDeepseek) && name.ends_with("experts.up_proj.weight") && !name.contains("shared") {
+            continue;
+        }
         if let (As::SplitDeepseek, Some(layer)) = (form, name.strip_suffix("kv_b_proj.weight")) {
             let (keys, values) = split(&values);
             file.tensor(&rename(&format!("{layer}k_b_proj.weight")), 0, &[4, 24, 16], &bytes(&keys));
@@ -69,7 +83,7 @@ enum As {
     Llama,
     LlamaWithDivisors(f32),
     Deepseek,
-    /// Newer files hold the up-projection in two parts, that of the keys turned over.
+    /// Newer files hold the up-projection in two parts, that of the keys turned over, and experts' gates and ups in one.
     SplitDeepseek,
 }
 

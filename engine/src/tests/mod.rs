@@ -4,6 +4,7 @@ mod fixture;
 mod gguf;
 mod gguf_file;
 mod golden;
+mod limits;
 mod reference;
 mod serving;
 

@@ -178,21 +178,31 @@ impl Gguf {
     }
 }
 
+impl Gguf {
+    /// One expert's part of the tensor that holds all experts of a layer; newer files hold gates and ups in one.
+    fn expert(&self, layer: &str, (expert, part): (usize, &str), rows: usize, columns: usize) -> Result<Matrix, Error> {
+        let (own, fused) = (native(&format!("{layer}{part}")), native(&format!("{layer}gate_up_proj.weight")));
+        let second = part.starts_with("up_proj");
+        let (all, parts, at) = match self.tensors.contains_key(&own) || !(second || part.starts_with("gate_proj")) {
+            false if self.tensors.contains_key(&fused) => (fused, 2, 2 * expert + usize::from(second)),
+            _ => (own, 1, expert),
+        };
+        let count = self.tensors.get(&all).map_or(0, |entry| entry.rows / rows.max(1));
+        let stacked = self.tensor(&all, count * rows, columns)?;
+        match at < count && count.is_multiple_of(parts) {
+            true => Ok(stacked.part(at * rows..(at + 1) * rows)),
+            false => Err(Error::Model(format!("tensor {all} has no expert {expert}"))),
+        }
+    }
+}
+
 impl Source for Gguf {
     fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix, Error> {
         if let Some((layer, rest)) = name.split_once(".mlp.experts.")
             && let Some((expert, part)) = rest.split_once('.')
             && let Ok(expert) = expert.parse::<usize>()
         {
-            // All experts of a layer are one tensor.
-            let all = native(&format!("{layer}.mlp.experts.{part}"));
-            let count = self.tensors.get(&all).map_or(0, |entry| entry.rows / rows.max(1));
-            let part = expert < count;
-            let stacked = self.tensor(&all, count * rows, columns)?;
-            return match part {
-                true => Ok(stacked.part(expert * rows..(expert + 1) * rows)),
-                false => Err(Error::Model(format!("tensor {all} has no expert {expert}"))),
-            };
+            return self.expert(&format!("{layer}.mlp.experts."), (expert, part), rows, columns);
         }
         self.tensor(&native(name), rows, columns)
     }

@@ -101,6 +101,17 @@ impl Matrix {
         Self { rows: rows.len(), columns: self.columns, values }
     }
 
+    /// Lets the system take mapped memory back: these values are not needed soon.
+    pub(crate) fn release(&self) {
+        match &self.values {
+            Values::F32(view) => view.release(),
+            Values::F16(view) => view.release(),
+            Values::Bf16(view) => view.release(),
+            Values::Fp8(fp8) => fp8.codes.release(),
+            values => with_blocks!(values, view => view.release(), else {}),
+        }
+    }
+
     /// Writes one row as 32-bit floats.
     pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {
         let cells = row * self.columns..(row + 1) * self.columns;

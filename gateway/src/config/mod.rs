@@ -10,17 +10,20 @@ mod serving;
 mod read;
 
 mod env;
+mod hub;
 mod secret;
 mod tree;
 mod units;
 
 pub use env::Environment;
+pub use hub::model_path;
 pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
     CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Limits, Listen, LocalModel,
-    LogFormat, Model, Observe, Policies, Recording, Remote, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    LogFormat, Model, Observe, Policies, Quantise, Recording, Remote, Spool, Timeouts, Tls, Transport, Upstream,
+    UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

@@ -1,12 +1,13 @@
 //! The part of a configuration that says who answers: upstreams, and the models they serve.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::hub::model_path;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
-use super::settings::{Candidate, LocalModel, Model, Recording, Remote, Timeouts, Upstream, UpstreamKind};
+use super::settings::{Candidate, LocalModel, Model, Quantise, Recording, Remote, Timeouts, Upstream, UpstreamKind};
 
 /// Reads `upstreams`.
 pub(super) fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
@@ -71,7 +72,11 @@ fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Ups
 
 fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
     let mut table = entry.table("local", shared);
-    let path = table.required("path", shared).map(|path| base.join(path));
+    let path = table.required("path", shared).map(PathBuf::from).and_then(|path| {
+        let found = model_path(&path, shared.environment);
+        found.map_err(|message| shared.mistake(table.place_of("path"), message, None)).ok()
+    });
+    let path = path.map(|path| base.join(path));
     if let Some(path) = &path
         && !path.exists()
     {
@@ -82,9 +87,11 @@ fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Optio
     let sequences = table.count("sequences", 8, 1, shared) as usize;
     let queue = table.count("queue", 64, 1, shared) as usize;
     let threads = table.optional_count("threads", shared);
+    let smaller = [("none", None), ("q8_0", Some(Quantise::Q8_0)), ("q4_k", Some(Quantise::Q4K))];
+    let quantise = table.choice("quantize", &smaller, "none", shared).flatten();
     close(entry, "local", table, shared);
     let timeouts = timeouts(entry, shared);
-    Some(UpstreamKind::Local(LocalModel { path: path?, context, sequences, queue, threads, timeouts }))
+    Some(UpstreamKind::Local(LocalModel { path: path?, quantise, context, sequences, queue, threads, timeouts }))
 }
 
 fn timeouts(entry: &mut Table, shared: &mut Shared<'_>) -> Timeouts {

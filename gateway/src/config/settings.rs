@@ -236,8 +236,10 @@ pub struct Timeouts {
 /// A model that the engine serves.
 #[derive(Debug, Clone)]
 pub struct LocalModel {
-    /// Directory of the checkpoint.
+    /// Folder of the checkpoint, or GGUF file.
     pub path: PathBuf,
+    /// What weights in floats are made smaller to; `None` leaves them as they are.
+    pub quantise: Option<Quantise>,
     /// Tokens of context; `None` is the model's own.
     pub context: Option<usize>,
     /// Sequences generated at once.
@@ -248,6 +250,15 @@ pub struct LocalModel {
     pub threads: Option<usize>,
     /// Time limits: only `first_event`, `gap` and `total` apply.
     pub timeouts: Timeouts,
+}
+
+/// A type that weights are made smaller to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantise {
+    /// Eight bits and a half.
+    Q8_0,
+    /// Four bits and a half.
+    Q4K,
 }
 
 /// A name that clients use.

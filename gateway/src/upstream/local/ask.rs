@@ -1,5 +1,7 @@
 //! A screened request as the engine takes it. What the engine cannot do is refused by name, never left out in silence.
 
+use std::collections::BTreeMap;
+
 use candor_engine::{Conversation, Message, Sampling};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,8 +29,7 @@ struct Wire<'a> {
     tool_choice: Option<&'a RawValue>,
     #[serde(borrow)]
     response_format: Option<Typed<'a>>,
-    #[serde(borrow)]
-    logit_bias: Option<&'a RawValue>,
+    logit_bias: Option<BTreeMap<String, f64>>,
     #[serde(borrow)]
     functions: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -44,6 +45,9 @@ struct Wire<'a> {
     enable_thinking: Option<bool>,
     chat_template_kwargs: Option<TemplateArguments>,
     repetition_penalty: Option<f64>,
+    max_reasoning_tokens: Option<u64>,
+    thinking_budget: Option<u64>,
+    min_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +85,7 @@ pub(crate) fn read(request: &Request) -> Result<Question, Error> {
             messages: messages.collect::<Result<_, _>>()?,
             tools: tools(&wire)?,
             thinking: thinking(&wire, request),
+            effort: request.sampling.reasoning_effort.clone(),
         },
         sampling: sampling(&wire, &request.sampling)?,
     })
@@ -89,7 +94,6 @@ pub(crate) fn read(request: &Request) -> Result<Question, Error> {
 fn refuse_unsupported(wire: &Wire<'_>, request: &Request) -> Result<(), Error> {
     let filled = |value: Option<&RawValue>| value.is_some_and(|value| !matches!(value.get().trim(), "{}" | "[]"));
     let fields = [
-        (filled(wire.logit_bias), "logit_bias"),
         (filled(wire.functions), "functions"),
         (filled(wire.function_call), "function_call"),
         (filled(wire.audio), "audio"),
@@ -188,8 +192,26 @@ fn sampling(wire: &Wire<'_>, asked: &exchange::Sampling) -> Result<Sampling, Err
             .unwrap_or(usual.repetition_penalty),
         seed: asked.seed.map(i64::cast_unsigned),
         stop: asked.stop.clone(),
+        logit_bias: logit_bias(wire)?,
+        min_tokens: wire.min_tokens.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX)),
+        // Two names for one thing: ours and Qwen's.
+        max_reasoning_tokens: wire
+            .max_reasoning_tokens
+            .or(wire.thinking_budget)
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
         logprobs: None,
     })
+}
+
+/// Token numbers are keys of the object, as text.
+fn logit_bias(wire: &Wire<'_>) -> Result<Vec<(u32, f32)>, Error> {
+    let biases = wire.logit_bias.iter().flatten().map(|(token, bias)| {
+        let parameter = format!("logit_bias.{token}");
+        let token = token.parse().map_err(|_| refused(&parameter, "The keys of 'logit_bias' are token numbers."))?;
+        let bias = within(&parameter, Some(*bias), -100.0, 100.0)?;
+        Ok((token, bias.unwrap_or_default()))
+    });
+    biases.collect()
 }
 
 fn within(field: &str, value: Option<f64>, least: f64, most: f64) -> Result<Option<f32>, Error> {
@@ -250,7 +272,8 @@ mod tests {
             other => panic!("{fields}: {other:?}"),
         };
         check(r#","logprobs":true"#, "logprobs");
-        check(r#","logit_bias":{"1":5}"#, "logit_bias");
+        check(r#","logit_bias":{"a":5}"#, "logit_bias.a");
+        check(r#","logit_bias":{"1":500}"#, "logit_bias.1");
         check(r#","response_format":{"type":"json_object"}"#, "response_format");
         check(r#","tool_choice":"required""#, "tool_choice");
         check(r#","functions":[{"name":"f"}]"#, "functions");
@@ -294,5 +317,9 @@ mod tests {
         assert_eq!((sampling.max_tokens, sampling.top_k, sampling.seed), (Some(7), None, Some(u64::MAX)));
         assert_eq!((sampling.temperature, sampling.top_p), (0.0, 1.0));
         assert_eq!(sampling.stop, ["a", "b"]);
+        let sampling = asked(r#","logit_bias":{"7":-100},"thinking_budget":9,"min_tokens":2"#);
+        let sampling = sampling.unwrap_or_else(|error| panic!("{error}")).sampling;
+        assert_eq!((sampling.logit_bias, sampling.max_reasoning_tokens), (vec![(7, -100.0)], Some(9)));
+        assert_eq!(sampling.min_tokens, 2);
     }
 }

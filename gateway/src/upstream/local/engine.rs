@@ -11,7 +11,7 @@ use tracing::info;
 use super::ask::{self, Question};
 use super::speech::Speech;
 use super::write::{Form, Writer};
-use crate::config::{LocalModel, Timeouts};
+use crate::config::{LocalModel, Quantise, Timeouts};
 use crate::exchange::{ExchangeId, Request};
 use crate::record::wall_clock;
 use crate::upstream::failure::Error;
@@ -48,6 +48,10 @@ impl Local {
             sequences: config.sequences,
             queue: config.queue,
             threads: config.threads,
+            quantise: config.quantise.map(|kind| match kind {
+                Quantise::Q8_0 => model::Quantisation::Q8_0,
+                Quantise::Q4K => model::Quantisation::Q4K,
+            }),
         };
         let began = Instant::now();
         let engine = Engine::load(settings).map_err(|error| format!("failed to load the model: {error}"))?;

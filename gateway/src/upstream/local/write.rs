@@ -207,6 +207,7 @@ mod tests {
             completion_tokens: completion,
             reasoning_tokens: 1,
             cached_tokens: cached,
+            ..model::Usage::default()
         };
         model::Event::Done { finish, usage }
     }
