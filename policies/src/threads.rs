@@ -66,6 +66,8 @@ pub(crate) struct Threads {
     live: Vec<Thread>,
     candidates: Vec<Candidate>,
     recent: Vec<Candidate>,
+    /// The automata of which a match begins with a character; empty in between.
+    beginning: Vec<usize>,
     /// Class and last byte of the character before.
     previous: Option<(Class, u8)>,
     /// Length of the plain reading.
@@ -86,7 +88,7 @@ impl Threads {
             self.step(plan, arrival, weigh);
         }
         let inside_word = inside_word(self.previous, arrival.class);
-        if plan.starts.with(first, inside_word) {
+        if plan.starts.with_all(arrival.bytes, inside_word) {
             self.begin_all(plan, first, arrival, inside_word);
         }
         if self.checking {
@@ -145,9 +147,12 @@ impl Threads {
             ahead if inside_word => Front { inside_word, ..pass::front(ahead, 0, None) },
             ahead => pass::front(ahead, 0, Some(pass::word_end(ahead, 0))),
         };
-        for group in plan.starts.groups(front) {
+        let mut groups = std::mem::take(&mut self.beginning);
+        plan.starts.groups(front, &mut groups);
+        for group in groups.drain(..) {
             self.begin(plan, group, arrival, inside_word);
         }
+        self.beginning = groups;
     }
 
     fn begin(&mut self, plan: &Plan, index: usize, arrival: Arrival<'_>, inside_word: bool) {

@@ -104,6 +104,16 @@ impl Starts {
         bits & (if inside_word { self.inside } else { u64::MAX }) != 0
     }
 
+    /// The same of all bytes of a character.
+    #[inline]
+    pub(crate) fn with_all(&self, bytes: &[u8], inside_word: bool) -> bool {
+        let mut bits = if inside_word { self.inside } else { u64::MAX };
+        for (table, byte) in self.places.iter().zip(bytes) {
+            bits &= table.get(usize::from(*byte)).copied().unwrap_or_default();
+        }
+        bits != 0
+    }
+
     /// Whether a match may begin.
     #[inline]
     pub(crate) fn any(&self, front: Front<'_>) -> bool {
@@ -111,16 +121,14 @@ impl Starts {
         bits != 0 && self.left(bits, front).next().is_some()
     }
 
-    /// The automata of which a match may begin, in the order of their numbers.
-    pub(crate) fn groups(&self, front: Front<'_>) -> Vec<usize> {
+    /// Adds the automata of which a match may begin, in the order of their numbers.
+    pub(crate) fn groups(&self, front: Front<'_>, groups: &mut Vec<usize>) {
         let bits = self.bits(front);
-        if bits == 0 {
-            return Vec::new();
+        if bits != 0 {
+            groups.extend(self.left(bits, front));
+            groups.sort_unstable();
+            groups.dedup();
         }
-        let mut groups: Vec<usize> = self.left(bits, front).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        groups
     }
 
     #[inline]
