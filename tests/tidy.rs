@@ -35,11 +35,9 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Imports against the order, each with its reason.
-const UPWARD: [(&str, &str, &str); 5] = [
+const UPWARD: [(&str, &str, &str); 3] = [
     ("config", "screen", "only for the names of shipped packs, to say which are known"),
     ("config", "upstream", "only for the catalogue's names, to say which are known"),
-    ("screen", "record", "a track's text is the record's segment; the type is data"),
-    ("pipeline", "listen", "who is at the other end of a connection; the type is data"),
     ("pipeline", "admin", "the front door answers health checks of loopback peers"),
 ];
 

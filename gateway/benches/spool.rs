@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candor_gateway::config::{Recording, Spool};
-use candor_gateway::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Timings, Usage, Verdict};
-use candor_gateway::record::{Attempt, Begin, End, Recorder, Segment, Shipper, wall_clock};
+use candor_gateway::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Segment, Timings, Usage, Verdict};
+use candor_gateway::record::{Attempt, Begin, End, Recorder, Shipper, wall_clock};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::time::Instant;
 use uuid::Uuid;

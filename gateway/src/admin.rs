@@ -12,7 +12,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
-use crate::listen::{Answer, Peer};
+use crate::exchange::Peer;
+use crate::listen::Answer;
 use crate::observe::metrics::Metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,6 +1,8 @@
 //! The canonical exchange: what is screened, routed, recorded and translated. It knows no wire format and no serde.
 
+use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,6 +70,15 @@ impl Channel {
             Self::Refusal => "refusal",
         }
     }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The address that it comes from.
+    pub address: SocketAddr,
+    /// Subject of the client's verified certificate.
+    pub certificate: Option<Arc<str>>,
 }
 
 /// Who sent an exchange.
@@ -287,6 +298,23 @@ impl Enforced {
             Self::Late => "late",
         }
     }
+}
+
+/// A whole text of one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Which choice; 0 for prompts.
+    pub choice: u32,
+    /// Which channel.
+    pub channel: Channel,
+    /// Which passage or tool call.
+    pub part: u32,
+    /// Role of the message, for prompts.
+    pub role: Option<String>,
+    /// The text as the model (or the client) wrote it.
+    pub text: String,
+    /// Bytes at its start that the gateway wrote (a forced prefix), not the model.
+    pub authored_bytes: usize,
 }
 
 /// How an exchange ended, whatever the model said.

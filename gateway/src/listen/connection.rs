@@ -16,13 +16,14 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::Answer;
 use super::accept::Accepted;
 use super::activity::{Activity, Advice};
 use super::front::{Counts, Settings};
 use super::wire::{Socket, Wire};
-use super::{Answer, Peer};
 use crate::admit::{Closing, Phase};
 use crate::config::Limits;
+use crate::exchange::Peer;
 use crate::tls;
 
 /// Bytes that may wait to be written on one HTTP/2 stream; hyper's 400 KiB add up under many streams.

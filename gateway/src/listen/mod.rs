@@ -22,7 +22,6 @@ mod drain;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,14 +32,7 @@ pub use accept::{Error, bind};
 pub use drain::{Drained, Patience, drain};
 pub use front::{Counts, Front, Settings};
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The address that it comes from.
-    pub address: SocketAddr,
-    /// Subject of the client's verified certificate.
-    pub certificate: Option<Arc<str>>,
-}
+use crate::exchange::Peer;
 
 /// Answers requests; every worker has one of its own.
 pub trait Answer: Send + Sync + 'static {

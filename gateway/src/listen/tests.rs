@@ -1,5 +1,6 @@
 //! The front door over real sockets: what clients may hold, how long, and how they are told to go.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;

@@ -11,10 +11,10 @@ use super::Gateway;
 use super::kept::Kept;
 use crate::admit::Admission;
 use crate::dialect::write::Head;
-use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Timings, Usage, Verdict};
+use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Segment, Timings, Usage, Verdict};
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
-use crate::record::{Attempt, Durable, End, Segment, Slot, wall_clock};
+use crate::record::{Attempt, Durable, End, Slot, wall_clock};
 use crate::screen::{Case, Found, HostError, judge};
 
 /// Set when the client's side of an exchange was dropped before it was answered.

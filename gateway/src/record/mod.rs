@@ -17,7 +17,7 @@ mod spool;
 mod tests;
 
 pub use counts::{Counts, Tally};
-pub use record::{Attempt, Begin, End, Segment, wall_clock};
+pub use record::{Attempt, Begin, End, wall_clock};
 pub use recorder::{Durable, Error, Lost, Recorder, Refused, Slot};
 pub use ship::{ClosedWhy, Entry, Frame, LossWhy, Sink, SinkError};
 pub use shipper::Shipper;

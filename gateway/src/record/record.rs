@@ -7,7 +7,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::config::Recording;
-use crate::exchange::{Caller, Channel, Dialect, Ending, ExchangeId, Finding, Timings, Usage, Verdict};
+use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Finding, Segment, Timings, Usage, Verdict};
 
 /// The time of day; nothing else in the gateway reads the wall clock.
 #[must_use]
@@ -92,23 +92,6 @@ pub struct End {
     pub usage: Usage,
     /// Times.
     pub timings: Timings,
-}
-
-/// A whole text of one channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    /// Which choice; 0 for prompts.
-    pub choice: u32,
-    /// Which channel.
-    pub channel: Channel,
-    /// Which passage or tool call.
-    pub part: u32,
-    /// Role of the message, for prompts.
-    pub role: Option<String>,
-    /// The text as the model (or the client) wrote it.
-    pub text: String,
-    /// Bytes at its start that the gateway wrote (a forced prefix), not the model.
-    pub authored_bytes: usize,
 }
 
 /// One try at one upstream.

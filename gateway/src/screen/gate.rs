@@ -12,8 +12,7 @@ use bytes::Bytes;
 use super::found::Found;
 use super::rules::Watch;
 use super::track::{Redaction, Track, merged};
-use crate::exchange::{Channel, Observed};
-use crate::record::Segment;
+use crate::exchange::{Channel, Observed, Segment};
 use crate::stream::reasoning::Splitter;
 use crate::stream::splice;
 

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::payload::Packer;
 use crate::config::Recording;
-use crate::exchange::{Channel, Evidence, ExchangeId, Finding};
-use crate::record::{Attempt, Begin, End, Entry, Frame, Segment};
+use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
+use crate::record::{Attempt, Begin, End, Entry, Frame};
 
 /// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
 pub(super) const NAME: usize = 256;

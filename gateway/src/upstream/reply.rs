@@ -14,8 +14,7 @@ use super::lease::Lease;
 use super::local::Speech;
 use super::remote::Incoming;
 use crate::config::Timeouts;
-use crate::exchange::Channel;
-use crate::record::Segment;
+use crate::exchange::{Channel, Segment};
 
 /// A reply whose head has come.
 #[derive(Debug)]

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Names};
 use crate::config::Recording;
-use crate::exchange::{Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, Finding, Timings, Usage, Verdict};
-use crate::record::{Attempt, Begin, End, Segment};
+use crate::exchange::{
+    Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, Finding, Segment, Timings, Usage, Verdict,
+};
+use crate::record::{Attempt, Begin, End};
 
 type Text<'a> = Cow<'a, str>;
 

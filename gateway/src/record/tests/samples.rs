@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::config::Recording;
 use crate::exchange::{
-    Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Timings, Usage, Verdict,
+    Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Segment, Timings, Usage, Verdict,
 };
-use crate::record::{Attempt, Begin, ClosedWhy, End, Entry, LossWhy, Segment};
+use crate::record::{Attempt, Begin, ClosedWhy, End, Entry, LossWhy};
 
 /// The exchange of a number.
 pub(in crate::record) fn exchange(number: u64) -> ExchangeId {

@@ -9,9 +9,9 @@ use uuid::{Builder, Uuid};
 
 use crate::config::Recording;
 use crate::exchange::{
-    Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Timings, Usage, Verdict,
+    Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Segment, Timings, Usage, Verdict,
 };
-use crate::record::{Attempt, Begin, End, Entry, Frame, Segment, wall_clock};
+use crate::record::{Attempt, Begin, End, Entry, Frame, wall_clock};
 
 /// The id of an exchange that began so many minutes ago.
 pub(super) fn id(number: u8, minutes_ago: i64) -> ExchangeId {
