@@ -3,6 +3,7 @@
 
 mod digits;
 mod formats;
+mod national;
 mod patterns;
 mod personal;
 mod secrets;
