@@ -11,6 +11,9 @@ use crate::matcher::{
 use crate::normalise::{Folding, read_term};
 use crate::source::{Kind, Matter, Notes, Source, Text};
 
+/// Formats that are tried in one automaton: of more, most would not fit one and be built in vain.
+const TRIED_TOGETHER: usize = 12;
+
 /// Everything looked for, while it is gathered.
 #[derive(Debug)]
 pub(super) struct Matters {
@@ -120,9 +123,10 @@ impl Matters {
         }
         let chosen =
             formats.iter().filter(|format| kinds.is_empty() || kinds.iter().any(|kind| kind.text == format.kind));
-        let wanted: Vec<Wanted> = chosen.filter_map(|format| self.format(format)).collect();
-        if !wanted.is_empty() {
-            self.wanted.push((subject, wanted));
+        let mut wanted: Vec<Wanted> = chosen.filter_map(|format| self.format(format)).collect();
+        while !wanted.is_empty() {
+            let rest = wanted.split_off(wanted.len().min(TRIED_TOGETHER));
+            self.wanted.push((subject, std::mem::replace(&mut wanted, rest)));
         }
     }
 

@@ -5,12 +5,13 @@ pub(crate) fn digits(text: &str) -> Vec<u32> {
     text.chars().filter_map(|c| c.to_digit(10)).collect()
 }
 
-fn all_same(digits: &[u32]) -> bool {
+/// Whether one digit stands everywhere: nobody has such a number.
+pub(crate) fn all_same(digits: &[u32]) -> bool {
     digits.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
 }
 
 /// Sum of digits times weights.
-fn weighted(digits: &[u32], weights: &[u32]) -> u32 {
+pub(crate) fn weighted(digits: &[u32], weights: &[u32]) -> u32 {
     digits.iter().zip(weights).map(|(digit, weight)| digit * weight).sum()
 }
 

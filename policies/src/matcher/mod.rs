@@ -4,6 +4,7 @@
 mod ahead;
 mod digits;
 mod formats;
+mod national;
 mod patterns;
 mod personal;
 mod secrets;

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::digits::{self, digits, luhn, mod_97, verhoeff};
 use super::formats::{Border, Check, Format, whole};
+use super::national;
 
 /// All formats, in the order in which they are tried.
 pub(crate) const PERSONAL_DATA: &[Format] = &[
@@ -23,6 +24,11 @@ pub(crate) const PERSONAL_DATA: &[Format] = &[
     number("phone", "phone-cn", "1[3-9][0-9](?:[ -]?[0-9]{4}){2}", whole),
     number("phone", "phone-br", r"\(?[1-9][0-9]\)? ?9[0-9]{4}-[0-9]{4}", whole),
     number("phone", "phone-fr", "0[1-9](?:[ .-][0-9]{2}){4}", whole),
+    number("phone", "phone-jp", "0[1-9][0-9]{0,3}-[0-9]{1,4}-[0-9]{4}", phone_jp),
+    number("phone", "phone-kr", "01[016789]-[0-9]{3,4}-[0-9]{4}", whole),
+    number("phone", "phone-ru", r"8 ?\(?9[0-9]{2}\)?[ -]?[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{2}", whole),
+    number("phone", "phone-in", "[6-9][0-9]{4}[ -][0-9]{5}", whole),
+    number("phone", "phone-de", "01[5-7][0-9][ /-]?[0-9]{3,4}[ -]?[0-9]{4,5}", whole),
     number("phone", "phone-uk", "0(?:20 [0-9]{4} [0-9]{4}|7[0-9]{3} ?[0-9]{6}|1[0-9]{3} [0-9]{6})", whole),
     number("card", "card", "[2-6][0-9]{3}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,7}", card),
     number("card", "card", "3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}", card),
@@ -70,6 +76,91 @@ pub(crate) const PERSONAL_DATA: &[Format] = &[
     number("national-id", "us-ssn-plain", r"(?i:ssn|social security(?: number| no)?)[ -/:-~]{1,12}[0-9]{9}", |t| {
         named(t, |number| ssn(number).is_some())
     }),
+    number("national-id", "us-itin", "9[0-9]{2}[ -][5-9][0-9][ -][0-9]{4}", |t| of(national::us_itin(&digits(t)), t)),
+    number(
+        "national-id",
+        "pt-nif",
+        r"(?i:nif|contribuinte|número fiscal)[ -/:-~]{1,12}[1-9](?:[0-9]{8}|[0-9]{2}(?: [0-9]{3}){2})",
+        |t| named(t, |number| national::pt_nif(&digits(number))),
+    ),
+    number("national-id", "uk-utr", r"(?i:utr|unique taxpayer reference)[ -/:-~]{1,12}[0-9]{5} ?[0-9]{5}", |t| {
+        named(t, |number| national::uk_utr(&digits(number)))
+    }),
+    number("national-id", "uk-nhs", r"(?i:nhs(?: number| no)?)[ -/:-~]{1,12}[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4}", |t| {
+        named(t, |number| national::uk_nhs(&digits(number)))
+    }),
+    number("national-id", "ru-inn", r"(?i:инн|inn)[ -/:-~]{1,12}[0-9]{10}(?:[0-9]{2})?", |t| {
+        named(t, |number| national::ru_inn(&digits(number)))
+    }),
+    number("national-id", "tr-tckn", "[1-9][0-9]{9}[02468]", |t| of(national::tr_tckn(&digits(t)), t)),
+    number("national-id", "es-cif", "[ABCDEFGHJNPQRSUVW][0-9]{7}[0-9A-J]", |t| of(national::es_cif(t), t)),
+    number("national-id", "ch-ahv", r"756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}", |t| of(national::ch_ahv(&digits(t)), t)),
+    number("national-id", "be-register", r"[0-9]{2}\.[01][0-9]\.[0-3][0-9]-[0-9]{3}\.[0-9]{2}", |t| {
+        of(national::be_register(&digits(t)), t)
+    }),
+    number("national-id", "se-personal", "(?:19|20)?[0-9]{2}[01][0-9][0-3][0-9][-+][0-9]{4}", |t| {
+        of(national::se_personal(&digits(t)), t)
+    }),
+    number("national-id", "fi-personal", "[0-3][0-9][01][0-9]{3}[-+A][0-9]{3}[0-9A-Y]", |t| {
+        of(national::fi_personal(t), t)
+    }),
+    number("national-id", "no-birth", "[0-3][0-9][01][0-9]{3} ?[0-9]{5}", |t| of(national::no_birth(&digits(t)), t)),
+    number("national-id", "pl-nip", "[1-9][0-9]{2}-[0-9]{3}-[0-9]{2}-[0-9]{2}", |t| {
+        of(national::pl_nip(&digits(t)), t)
+    }),
+    number("national-id", "cz-birth", "[0-9]{2}[0-8][0-9][0-3][0-9]/[0-9]{4}", |t| {
+        of(national::cz_birth(&digits(t)), t)
+    }),
+    number("national-id", "ro-cnp", "[1-9][0-9]{2}[01][0-9][0-3][0-9]{7}", |t| of(national::ro_cnp(&digits(t)), t)),
+    number("national-id", "bg-egn", r"(?i:егн|egn)[ -/:-~]{1,12}[0-9]{10}", |t| {
+        named(t, |number| national::bg_egn(&digits(number)))
+    }),
+    number("national-id", "gr-afm", r"(?i:αφμ|α\.φ\.μ\.|afm)[ -/:-~]{1,12}[0-9]{9}", |t| {
+        named(t, |number| national::gr_afm(&digits(number)))
+    }),
+    number("national-id", "ie-pps", "[0-9]{7}[A-W][A-IW]?", |t| of(national::ie_pps(t), t)),
+    number("national-id", "mx-curp", "[A-Z]{4}[0-9]{6}[HMX][A-Z]{5}[0-9A-Z][0-9]", |t| of(national::mx_curp(t), t)),
+    number("national-id", "ar-cuit", "(?:2[0-7]|3[0-4])-[0-9]{8}-[0-9]", |t| of(national::ar_cuit(&digits(t)), t)),
+    number("national-id", "cl-rut", r"[0-9]{1,2}\.?[0-9]{3}\.?[0-9]{3}-[0-9Kk]", |t| of(national::cl_rut(t), t)),
+    number("national-id", "sg-nric", "[STFG][0-9]{7}[A-Z]", |t| of(national::sg_nric(t), t)),
+    number("national-id", "hk-identity", r"[A-Z]{1,2}[0-9]{6}\([0-9A]\)", |t| of(national::hk_identity(t), t)),
+    number("national-id", "tw-identity", "[A-Z][1289][0-9]{8}", |t| of(national::tw_identity(t), t)),
+    number("national-id", "za-identity", "[0-9]{2}[01][0-9][0-3][0-9]{5}[0-2][0-9]{2}", |t| {
+        of(national::za_identity(&digits(t)), t)
+    }),
+    number("national-id", "in-gstin", "[0-3][0-9][A-Z]{5}[0-9]{4}[A-Z][1-9A-Z]Z[0-9A-Z]", |t| {
+        of(national::in_gstin(t), t)
+    }),
+    number(
+        "national-id",
+        "ir-melli",
+        r"(?i:کد ملی|کدملی|شماره ملی|melli)[ -/:-~]{0,12}[0-9]{3}-?[0-9]{6}-?[0-9]",
+        |t| named(t, |number| national::ir_melli(&digits(number))),
+    ),
+    number("national-id", "th-identity", "[1-8]-[0-9]{4}-[0-9]{5}-[0-9]{2}-[0-9]", |t| {
+        of(national::th_identity(&digits(t)), t)
+    }),
+    number("national-id", "kr-business", "[1-9][0-9]{2}-[0-9]{2}-[0-9]{5}", |t| {
+        of(national::kr_business(&digits(t)), t)
+    }),
+    number(
+        "national-id",
+        "ua-taxpayer",
+        r"(?i:рнокпп|іпн|ідентифікаційний код)[ -/:-~]{1,12}[0-9]{10}",
+        |t| named(t, |number| national::ua_taxpayer(&digits(number))),
+    ),
+    number("national-id", "au-business", r"(?i:abn)[ -/:-~]{1,12}[0-9]{2}(?: ?[0-9]{3}){3}", |t| {
+        named(t, |number| national::au_business(&digits(number)))
+    }),
+    number("national-id", "au-medicare", r"(?i:medicare)[ -/:-~]{1,12}[2-6][0-9]{3} ?[0-9]{5} ?[0-9]", |t| {
+        named(t, |number| national::au_medicare(&digits(number)))
+    }),
+    number(
+        "national-id",
+        "il-identity",
+        r"(?i:תעודת זהות|ת\.ז\.|teudat zehut)[ -/:-~]{0,12}[0-9]{9}",
+        |t| named(t, |number| national::il_identity(&digits(number))),
+    ),
     number(
         "passport",
         "passport",
@@ -105,6 +196,11 @@ fn passport(text: &str) -> Option<Range<usize>> {
 
 fn phone(text: &str) -> Option<Range<usize>> {
     of((8..=15).contains(&digits(text).len()), text)
+}
+
+/// Japan's numbers have ten or eleven digits.
+fn phone_jp(text: &str) -> Option<Range<usize>> {
+    of(matches!(digits(text).len(), 10 | 11), text)
 }
 
 fn card(text: &str) -> Option<Range<usize>> {

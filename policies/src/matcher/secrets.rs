@@ -16,8 +16,8 @@ pub(crate) const SECRETS: &[Format] = &[
         r#"(?i:aws_?secret(?:_?access)?_?key|secret_?access_?key)["']?\s{0,4}[:=]\s{0,4}["']?[A-Za-z0-9/+]{40}"#,
         assigned,
     ),
-    token("github", "github-token", "gh[pousr]_[A-Za-z0-9]{36}", checked_github),
-    token("github", "github-token-unchecked", "gh[pousr]_[A-Za-z0-9]{36,}", unchecked_github),
+    token("github", "github-token", "gh[pousr]_[A-Za-z0-9]{36}", checked_token),
+    token("github", "github-token-unchecked", "gh[pousr]_[A-Za-z0-9]{36,}", unchecked_token),
     token("github", "github-fine-grained-token", "github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}", random),
     token("gitlab", "gitlab-token", "gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent|oas)-[A-Za-z0-9_-]{20,}", random),
     token("openai", "openai-key", "sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,}", random),
@@ -48,7 +48,8 @@ pub(crate) const SECRETS: &[Format] = &[
     token("sendgrid", "sendgrid-key", r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", random),
     token("mail", "mailgun-key", "key-[0-9a-f]{32}", random),
     token("mail", "mailchimp-key", "[0-9a-f]{32}-us[0-9]{1,2}", random),
-    token("npm", "npm-token", "npm_[A-Za-z0-9]{36}", random),
+    token("npm", "npm-token", "npm_[A-Za-z0-9]{36}", checked_token),
+    token("npm", "npm-token-unchecked", "npm_[A-Za-z0-9]{36}", unchecked_token),
     token("pypi", "pypi-token", "pypi-AgE[A-Za-z0-9_-]{50,}", random),
     token("rubygems", "rubygems-token", "rubygems_[a-f0-9]{48}", random),
     token("docker", "docker-token", "dckr_(?:pat|oat)_[A-Za-z0-9_-]{27,}", random),
@@ -66,6 +67,44 @@ pub(crate) const SECRETS: &[Format] = &[
     token("newrelic", "newrelic-key", "NRAK-[A-Z0-9]{27}", random),
     token("sentry", "sentry-token", "sntr(?:ys|yu)_[A-Za-z0-9+/=_-]{40,}", random),
     token("age", "age-secret-key", "AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}", whole),
+    token("ai", "langfuse-key", "sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", random),
+    token("ai", "langsmith-key", "lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}", random),
+    token("ai", "pinecone-key", "pcsk_[A-Za-z0-9_]{40,}", random),
+    token("ai", "tavily-key", "tvly-(?:dev-|prod-)?[A-Za-z0-9]{20,}", random),
+    token("ai", "cerebras-key", "csk-[a-z0-9]{40,}", random),
+    token("ai", "fireworks-key", "fw_[A-Za-z0-9]{22,}", random),
+    token("ai", "elevenlabs-key", "sk_[a-f0-9]{48}", random),
+    token("ai", "jina-key", "jina_[a-f0-9]{32}[A-Za-z0-9_-]{20,}", random),
+    token("aws", "aws-bedrock-key", "ABSK[A-Za-z0-9+/]{100,}={0,2}", random),
+    token("alibaba", "alibaba-access-key-id", "LTAI[A-Za-z0-9]{12,24}", random),
+    token("tencent", "tencent-secret-id", "AKID[A-Za-z0-9]{32}", random),
+    token("yandex", "yandex-key", "(?:AQVN|y0_|t1\\.)[A-Za-z0-9_.-]{35,}", random),
+    token("cloud", "netlify-token", "nf[pc]_[A-Za-z0-9]{36}", random),
+    token("cloud", "fly-token", "(?:fo1_[A-Za-z0-9_-]{43}|fm[12][ar]?_[A-Za-z0-9+/]{60,}={0,3})", random),
+    token("cloud", "planetscale-token", "pscale_(?:tkn|pw|oauth)_[A-Za-z0-9=._-]{32,64}", random),
+    token("cloud", "supabase-token", "(?:sbp_[a-f0-9]{40}|sb_secret_[A-Za-z0-9_-]{20,})", random),
+    token(
+        "cloud",
+        "doppler-token",
+        r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44}",
+        random,
+    ),
+    token("cloud", "pulumi-token", "pul-[a-f0-9]{40}", random),
+    token("cloud", "tailscale-key", "tskey-(?:auth|api|client|scim|webhook)-[A-Za-z0-9]{6,}-[A-Za-z0-9]{20,}", random),
+    token("hashicorp", "terraform-token", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9=_-]{60,70}", random),
+    token("dynatrace", "dynatrace-token", r"dt0[a-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}", random),
+    token("atlassian", "bitbucket-password", "ATBB[A-Za-z0-9]{32}", random),
+    token("sonar", "sonar-token", "sq[pua]_[a-f0-9]{40}", random),
+    token("crates", "crates-token", "cio[A-Za-z0-9]{32}", random),
+    token("nuget", "nuget-key", "oy2[a-z0-9]{43}", random),
+    token("airtable", "airtable-token", r"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}", random),
+    token("hubspot", "hubspot-token", "pat-(?:na|eu)[0-9]-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", random),
+    token("mail", "brevo-key", "xkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}", random),
+    token("mapbox", "mapbox-secret-token", r"sk\.eyJ[A-Za-z0-9_-]{40,}\.[A-Za-z0-9_-]{20,}", random),
+    token("facebook", "facebook-token", "EAA[A-Za-z0-9]{90,}", random),
+    token("braintree", "braintree-token", r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}", random),
+    token("contentful", "contentful-token", "CFPAT-[A-Za-z0-9_-]{43}", random),
+    token("prefect", "prefect-key", "pn[ub]_[A-Za-z0-9]{36}", random),
     token("jwt", "jwt", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}", whole),
     Format {
         kind: "private-key",
@@ -153,16 +192,16 @@ fn password_in_url(text: &str) -> Option<Range<usize>> {
     (!is_placeholder(password) && !matches!(password, "password" | "pass" | "secret")).then_some(colon..end)
 }
 
-fn checked_github(text: &str) -> Option<Range<usize>> {
-    github_checksum_fits(text).then(|| whole(text))?
+fn checked_token(text: &str) -> Option<Range<usize>> {
+    checksum_fits(text).then(|| whole(text))?
 }
 
-fn unchecked_github(text: &str) -> Option<Range<usize>> {
-    if github_checksum_fits(text) { None } else { random(text) }
+fn unchecked_token(text: &str) -> Option<Range<usize>> {
+    if checksum_fits(text) { None } else { random(text) }
 }
 
-/// The last six characters are the CRC-32 of those before, in base 62.
-fn github_checksum_fits(text: &str) -> bool {
+/// GitHub and npm: the last six characters are the CRC-32 of those before, in base 62.
+fn checksum_fits(text: &str) -> bool {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let Some((body, given)) = text.get(4..).and_then(|token| token.split_at_checked(30)) else { return false };
     let mut rest = crc32(body.as_bytes());
@@ -222,8 +261,8 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         let body = "abcDEF123ghiJKL456mnoPQR789stu";
         let token = |sum: &str| format!("ghp_{body}{sum}");
-        assert_eq!(checked_github(&token(&checksum(body))), Some(0..40));
-        assert_eq!(checked_github(&token("AAAAAA")), None);
+        assert_eq!(checked_token(&token(&checksum(body))), Some(0..40));
+        assert_eq!(checked_token(&token("AAAAAA")), None);
         assert_eq!(random("AKIAIOSFODNN7EXAMPLE"), None);
         assert_eq!(random("sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), None);
         assert_eq!(assigned_generic("password: hunter2hunter2"), Some(10..24));
