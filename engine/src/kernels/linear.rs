@@ -43,7 +43,7 @@ pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
         let tiled = matches!(matrix.values, Values::Tiles(_));
         let rows = block_of(matrix.rows, pool.threads()).next_multiple_of(if tiled { ROWS } else { 4 });
         let inputs = match &matrix.values {
-            Values::Tiles(tiles) => Some(quantised.codes_for(pool, product.input, tiles.columns())),
+            Values::Tiles(tiles) => Some(quantised.codes_for(pool, product.input, (matrix.columns, tiles.columns()))),
             values => {
                 with_blocks!(values, view => Some(quantised.rows_for(view, product.input, matrix.columns)), else None)
             }
@@ -252,8 +252,8 @@ struct Quantised {
 #[derive(PartialEq, Eq)]
 enum Kind {
     Blocks(GgmlDType),
-    /// In eight bits, so many columns with one factor.
-    Codes(usize),
+    /// In eight bits: columns of a row, and of those with one factor.
+    Codes(usize, usize),
 }
 
 impl Quantised {
@@ -271,8 +271,13 @@ impl Quantised {
         })
     }
 
-    fn codes_for(&mut self, pool: &Pool, input: &[f32], width: usize) -> Arc<dyn Any + Send + Sync> {
-        self.once(input, Kind::Codes(width), || Arc::new(Inputs::new(pool, input, width)))
+    fn codes_for(
+        &mut self,
+        pool: &Pool,
+        input: &[f32],
+        (columns, width): (usize, usize),
+    ) -> Arc<dyn Any + Send + Sync> {
+        self.once(input, Kind::Codes(columns, width), || Arc::new(Inputs::new(pool, input, columns, width)))
     }
 
     fn once(

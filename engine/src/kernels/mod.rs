@@ -10,6 +10,7 @@ pub(crate) mod linear;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
 mod products;
+mod rooms;
 mod scores;
 pub(crate) mod tiles;
 

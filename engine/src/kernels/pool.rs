@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use super::rooms::{Room, Rooms};
+
 /// Threads that help the one that calls [`Pool::run`].
 #[derive(Debug)]
 pub(crate) struct Pool {
+    rooms: Rooms,
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -26,7 +29,12 @@ impl Pool {
         };
         // A system that refuses a thread makes the pool smaller, not wrong.
         let helpers = (1..threads).filter_map(start).collect();
-        Self { shared, helpers }
+        Self { rooms: Rooms::default(), shared, helpers }
+    }
+
+    /// A buffer for a while; its values are whatever was there before.
+    pub(crate) fn room(&self, length: usize) -> Room<'_> {
+        self.rooms.take(length)
     }
 
     /// Threads that compute.

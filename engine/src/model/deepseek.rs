@@ -108,7 +108,7 @@ impl Latent {
 
     pub(super) fn forward(&self, step: &mut Step<'_>, input: &[f32], out: &mut [f32]) {
         let rows = step.batch.rows.len();
-        let mut cached = vec![0.0; rows * self.down.rows];
+        let mut cached = step.pool.room(rows * self.down.rows);
         let mut query = self.queries(step, input, &mut cached);
         let latent = self.shape.value;
         for (index, row) in cached.chunks_exact_mut(self.shape.key).enumerate() {
@@ -124,7 +124,7 @@ impl Latent {
             step.pages.write(step.batch.place(row, step.layer), 0, cached, &[]);
         }
         let query = self.absorb(step, &query);
-        let mut mean = vec![0.0; rows * self.shape.heads * latent];
+        let mut mean = step.pool.room(rows * self.shape.heads * latent);
         let reader = Reader { pages: step.pages, layer: step.layer, batch: step.batch };
         attend(step.pool, &self.shape, reader, &query, &mut mean);
         let values = self.per_head(step, &self.values, &mean, latent);
@@ -142,7 +142,7 @@ impl Latent {
                 query
             }
             Query::Low { down, norm, up } => {
-                let mut low = vec![0.0; rows * down.rows];
+                let mut low = step.pool.room(rows * down.rows);
                 multiply(step.pool, &mut [Product::new(down, input, &mut low), below]);
                 pointwise::rms_norm(&mut low, norm, EPSILON);
                 let mut query = vec![0.0; rows * up.rows];
@@ -168,12 +168,12 @@ impl Latent {
     fn per_head(&self, step: &Step<'_>, matrices: &[Matrix], input: &[f32], width: usize) -> Vec<f32> {
         let (rows, heads) = (step.batch.rows.len(), self.shape.heads);
         let (made, used) = (matrices[0].rows, matrices[0].columns);
-        let mut gathered = vec![0.0; heads * rows * used];
+        let mut gathered = step.pool.room(heads * rows * used);
         for (index, head) in input.chunks_exact(width).enumerate() {
             let at = (index % heads * rows + index / heads) * used;
             gathered[at..at + used].copy_from_slice(&head[..used]);
         }
-        let mut products = vec![0.0; heads * rows * made];
+        let mut products = step.pool.room(heads * rows * made);
         let inputs = gathered.chunks_exact(rows * used).zip(products.chunks_exact_mut(rows * made));
         let mut list: Vec<Product<'_>> =
             matrices.iter().zip(inputs).map(|(matrix, (input, out))| Product::new(matrix, input, out)).collect();

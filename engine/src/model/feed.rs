@@ -70,7 +70,7 @@ impl Gated {
 
     fn forward(&self, pool: &Pool, input: &[f32], out: &mut [f32]) {
         let rows = input.len() / self.gate.columns;
-        let (mut gate, mut up) = (vec![0.0; rows * self.gate.rows], vec![0.0; rows * self.up.rows]);
+        let (mut gate, mut up) = (pool.room(rows * self.gate.rows), pool.room(rows * self.up.rows));
         multiply(pool, &mut [Product::new(&self.gate, input, &mut gate), Product::new(&self.up, input, &mut up)]);
         pointwise::gate(pool, &mut gate, &up);
         multiply(pool, &mut [Product::new(&self.down, &gate, out)]);
@@ -117,7 +117,7 @@ impl Mixture {
         }
         parts.extend(self.shared.as_ref().map(|shared| (shared, input)));
         let rows = visits.list.len() + self.shared.as_ref().map_or(0, |_| input.len() / hidden);
-        let mut mixed = vec![0.0; rows * hidden];
+        let mut mixed = pool.room(rows * hidden);
         all_gated(pool, &parts, hidden, &mut mixed);
         let (mixed, shared) = mixed.split_at(visits.list.len() * hidden);
         out.fill(0.0);
@@ -134,9 +134,9 @@ impl Mixture {
 fn all_gated(pool: &Pool, parts: &[(&Gated, &[f32])], hidden: usize, out: &mut [f32]) {
     let width = |(gated, input): &(&Gated, &[f32])| input.len() / hidden * gated.gate.rows;
     let total: usize = parts.iter().map(width).sum();
-    let (mut gate, mut up) = (vec![0.0; total], vec![0.0; total]);
+    let (mut gate, mut up) = (pool.room(total), pool.room(total));
     let mut products = Vec::with_capacity(2 * parts.len());
-    let (mut gates, mut ups) = (gate.as_mut_slice(), up.as_mut_slice());
+    let (mut gates, mut ups) = (&mut gate[..], &mut up[..]);
     for part in parts {
         let own = gates.split_off_mut(..width(part)).expect("as many values as the parts make");
         products.push(Product::new(&part.0.gate, part.1, own));
@@ -147,7 +147,7 @@ fn all_gated(pool: &Pool, parts: &[(&Gated, &[f32])], hidden: usize, out: &mut [
     drop(products);
     pointwise::gate(pool, &mut gate, &up);
     let mut products = Vec::with_capacity(parts.len());
-    let (mut inputs, mut outs) = (gate.as_slice(), out);
+    let (mut inputs, mut outs) = (&gate[..], out);
     for part in parts {
         let input = inputs.split_off(..width(part)).expect("as many values as the parts make");
         let own = outs.split_off_mut(..part.1.len()).expect("as many rows as the parts have");

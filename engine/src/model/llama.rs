@@ -68,9 +68,9 @@ impl Grouped {
 
     pub(super) fn forward(&self, step: &mut Step<'_>, input: &[f32], out: &mut [f32]) {
         let rows = step.batch.rows.len();
-        let mut query = vec![0.0; rows * self.query.rows];
-        let mut key = vec![0.0; rows * self.key.rows];
-        let mut value = vec![0.0; rows * self.value.rows];
+        let mut query = step.pool.room(rows * self.query.rows);
+        let mut key = step.pool.room(rows * self.key.rows);
+        let mut value = step.pool.room(rows * self.value.rows);
         multiply(
             step.pool,
             &mut [
@@ -91,7 +91,7 @@ impl Grouped {
         self.turn(step, &mut query);
         self.turn(step, &mut key);
         self.store(step, &key, &value);
-        let mut mean = vec![0.0; rows * self.query.rows];
+        let mut mean = step.pool.room(rows * self.query.rows);
         let reader = Reader { pages: step.pages, layer: step.layer, batch: step.batch };
         attend(step.pool, &self.shape, reader, &query, &mut mean);
         multiply(step.pool, &mut [Product::new(&self.out, &mean, out)]);

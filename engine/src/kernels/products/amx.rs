@@ -210,14 +210,14 @@ fn wide_sums<T: Unpack>(tiles: &[T], inputs: &Inputs, first: usize, sums: &mut [
         };
         for (pair, sums) in sums.chunks_mut(32).enumerate() {
             let row = first + pair * 32;
-            let codes = |row: usize| inputs.block(row * tiles.len() + at).codes.as_ptr();
+            let codes = |row: usize| inputs.block(row, at).codes.as_ptr();
             // With one sixteen left the second half repeats it, and nobody looks.
             let other = if sums.len() > 16 { row + 16 } else { row };
-            // SAFETY: sixteen rows of inputs begin at either, a stride apart, and 256 columns of each are there.
-            unsafe { wide_pair(&panel, [codes(row), codes(other)], inputs.stride(tiles.len()), &mut squares) };
+            // SAFETY: whole sixteens of inputs stand one row after the other, and both are whole.
+            unsafe { wide_pair(&panel, [codes(row), codes(other)], &mut squares) };
             for (index, sums) in sums.iter_mut().enumerate() {
                 let (half, line) = (index / 16 * 2, index % 16);
-                let block = inputs.block((row + index) * tiles.len() + at);
+                let block = inputs.block(row + index, at);
                 let total = _mm512_add_epi32(
                     line_of(&squares[half], line),
                     _mm512_slli_epi32::<6>(line_of(&squares[half + 1], line)),
@@ -242,9 +242,9 @@ fn wide_sums<T: Unpack>(tiles: &[T], inputs: &Inputs, first: usize, sums: &mut [
 /// Two times sixteen inputs with both bytes of sixteen weight rows, over 256 columns.
 ///
 /// # Safety
-/// At either place of `inputs` sixteen rows of 256 bytes must begin, `stride` bytes apart.
+/// At either place of `inputs` sixteen rows of 256 bytes must stand one after the other.
 #[inline]
-unsafe fn wide_pair(panel: &Panel, inputs: [*const i8; 2], stride: usize, squares: &mut [Square; 4]) {
+unsafe fn wide_pair(panel: &Panel, inputs: [*const i8; 2], squares: &mut [Square; 4]) {
     // SAFETY: loads are in bounds as the caller promises, stores go to four squares; the registers were set up, and
     // nothing else uses them.
     unsafe {
@@ -269,7 +269,7 @@ unsafe fn wide_pair(panel: &Panel, inputs: [*const i8; 2], stride: usize, square
             low = in(reg) panel.low.as_ptr(),
             high = in(reg) panel.high.as_ptr(),
             out = in(reg) squares.as_mut_ptr(),
-            stride = in(reg) stride,
+            stride = in(reg) 256usize,
             line = in(reg) 64usize,
             options(nostack),
         );
@@ -332,11 +332,11 @@ fn narrow_sums<T: Bytes>(tiles: &[T], inputs: &Inputs, first: usize, sums: &mut 
         let d = tile.factors().each_ref().map(|d| halves(d));
         for (sixteen, sums) in sums.chunks_mut(16).enumerate() {
             let row = first + sixteen * 16;
-            let input = inputs.block(row * tiles.len() + at).codes.as_ptr();
-            // SAFETY: sixteen rows of inputs begin there, a stride apart, and 128 columns of each are there.
-            unsafe { narrow_sixteen(codes, input, inputs.stride(tiles.len()), &mut squares) };
+            let input = inputs.block(row, at).codes.as_ptr();
+            // SAFETY: as above.
+            unsafe { narrow_sixteen(codes, input, &mut squares) };
             for (index, sums) in sums.iter_mut().enumerate() {
-                let block = inputs.block((row + index) * tiles.len() + at);
+                let block = inputs.block(row + index, at);
                 let mut sum = floats(sums);
                 for (group, d) in d.iter().enumerate() {
                     sum = scaled(sum, line_of(&squares[group], index), *d, (&block, group, T::OFFSET));
@@ -352,9 +352,9 @@ fn narrow_sums<T: Bytes>(tiles: &[T], inputs: &Inputs, first: usize, sums: &mut 
 /// Sixteen inputs with sixteen weight rows, each 32 of 128 columns for itself.
 ///
 /// # Safety
-/// At `inputs` sixteen rows of 128 bytes must begin, `stride` bytes apart.
+/// At `inputs` sixteen rows of 128 bytes must stand one after the other.
 #[inline]
-unsafe fn narrow_sixteen(codes: &[[u8; 64]; 32], inputs: *const i8, stride: usize, squares: &mut [Square; 4]) {
+unsafe fn narrow_sixteen(codes: &[[u8; 64]; 32], inputs: *const i8, squares: &mut [Square; 4]) {
     // SAFETY: as in `wide_pair`.
     unsafe {
         asm!(
@@ -371,7 +371,7 @@ unsafe fn narrow_sixteen(codes: &[[u8; 64]; 32], inputs: *const i8, stride: usiz
             a = in(reg) inputs,
             w = in(reg) codes.as_ptr(),
             out = in(reg) squares.as_mut_ptr(),
-            stride = in(reg) stride,
+            stride = in(reg) 128usize,
             line = in(reg) 64usize,
             options(nostack),
         );

@@ -80,7 +80,7 @@ impl Tiles {
 /// Many inputs on the matrix units, the others in eights, fours, twos and ones: what a tile costs to read is shared by
 /// as many.
 fn each<T: Product>(tiles: &[T], inputs: &Inputs, out: Out<'_>) {
-    let count = inputs.rows(tiles.len());
+    let count = inputs.rows();
     let mut first = 0;
     #[cfg(target_arch = "x86_64")]
     if units() >= Units::Matrices {
@@ -111,7 +111,7 @@ trait Product: Sized {
         std::array::from_fn(|index| {
             let mut sums = [0f32; ROWS];
             for (block, tile) in tiles.iter().enumerate() {
-                let block = inputs.block((first + index) * tiles.len() + block);
+                let block = inputs.block(first + index, block);
                 (0..ROWS).for_each(|row| tile.add(row, &block, &mut sums[row]));
             }
             sums

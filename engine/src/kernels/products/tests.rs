@@ -19,13 +19,13 @@ fn blocks<const N: usize>(kind: GgmlDType, rows: usize, columns: usize) -> (Vec<
 
 fn plain<T: Product>(tiles: &[T], inputs: &Inputs, strip: usize, across: usize) -> Vec<[f32; ROWS]> {
     let tiles = &tiles[strip * across..(strip + 1) * across];
-    (0..inputs.rows(across)).map(|index| T::plain::<1>(tiles, inputs, index)[0]).collect()
+    (0..inputs.rows()).map(|index| T::plain::<1>(tiles, inputs, index)[0]).collect()
 }
 
 /// All twins must agree to the bit, for any number of inputs, and with the values that the tiles stand for.
 fn check(tiles: &Tiles, values: &[f32], (rows, columns): (usize, usize), count: usize) {
     let input = wave(count * columns, 0.37);
-    let inputs = Inputs::new(&Pool::new(2), &input, tiles.columns());
+    let inputs = Inputs::new(&Pool::new(2), &input, columns, tiles.columns());
     let across = columns / tiles.columns();
     for strip in 0..rows / ROWS {
         let expected = match tiles {
@@ -84,7 +84,7 @@ fn the_largest_codes_and_scales_stay_whole() {
             }
             block.repeat(16)
         };
-        let inputs = Inputs::new(&Pool::new(1), &vec![1.0; 256 * 32], 256);
+        let inputs = Inputs::new(&Pool::new(1), &vec![1.0; 256 * 32], 256, 256);
         for tiles in [Tiles::q4k(&bytes(144), 256), Tiles::q5k(&bytes(176), 256), Tiles::q6k(&bytes(210), 256)] {
             let tiles = tiles.unwrap();
             let expected = match &tiles {
