@@ -77,6 +77,8 @@ pub enum Policy {
     Explain(PolicyExplain),
     /// Say what other rules would have done to recorded traffic.
     Replay(PolicyReplay),
+    /// Print the JSON Schema of packs, for editors.
+    Schema,
 }
 
 /// Run the packs' own tests.

@@ -30,6 +30,7 @@ pub use mistake::Mistake;
 pub use ruleset::{Facts, Ruleset, Selection, TopicHit};
 pub use scan::{Finding, Scanner};
 pub use shipped::{shipped, shipped_names, usual_names};
+pub use source::pack_schema;
 pub use trial::TestResult;
 pub use verdict::{
     Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, ModelError, Outcome, Step, TrainError, Trained,

@@ -17,6 +17,10 @@ pub(super) fn run(command: &Policy) -> Result<ExitCode, Failure> {
     match command {
         Policy::Test(arguments) => test(arguments),
         Policy::Explain(arguments) => explain(arguments),
+        Policy::Schema => {
+            print::text(candor_policies::pack_schema());
+            Ok(ExitCode::SUCCESS)
+        }
         Policy::Replay(arguments) => replay::run(arguments, &rules(&arguments.packs, &arguments.configured)?),
     }
 }

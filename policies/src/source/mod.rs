@@ -12,6 +12,12 @@ pub(crate) use tree::Place;
 use self::read::Table;
 use crate::Pack;
 
+/// What an editor needs to check a pack while it is written: JSON Schema, draft 7.
+#[must_use]
+pub fn pack_schema() -> &'static str {
+    include_str!("../../pack.schema.json")
+}
+
 /// The one format there is.
 const VERSION: usize = 1;
 

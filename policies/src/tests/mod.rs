@@ -5,6 +5,7 @@ mod evasion;
 mod invariance;
 mod mistakes;
 mod packs;
+mod schema;
 mod shortcuts;
 
 use std::sync::Arc;
