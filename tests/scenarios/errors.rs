@@ -40,6 +40,7 @@ async fn errors_come_in_the_vendors_envelope() {
         assert_eq!(envelope(answer).await, (status, "invalid_request_error".to_owned(), code.to_owned()), "{body}");
         let record = gateway.record(&id).await;
         assert_eq!(record["ending"], "rejected", "{record}");
+        assert_eq!((&record["outcome"], &record["manners"]), (&json!("failed"), &json!([])), "{record}");
     }
     assert!(upstream.received().is_empty());
 }

@@ -48,9 +48,12 @@ pub fn judge(judge: &policies::Judge, case: &Case<'_>) -> Verdict {
         finish_reason: case.finish,
         error: case.error.map(|error| policies::HostError { status: error.status, body: error.body }),
         ending: match case.ending {
-            None | Some(Ending::Complete | Ending::Stopped | Ending::Rejected) => policies::Ending::Complete,
+            None | Some(Ending::Complete | Ending::Stopped) => policies::Ending::Complete,
             Some(Ending::ClientLeft) => policies::Ending::ClientLeft,
-            Some(Ending::UpstreamFailed | Ending::TimedOut | Ending::Drained) => policies::Ending::Cut,
+            // No model was asked where a request was rejected: an answer that never began says nothing of one.
+            Some(Ending::UpstreamFailed | Ending::TimedOut | Ending::Drained | Ending::Rejected) => {
+                policies::Ending::Cut
+            }
         },
         exposes_reasoning: case.exposes_reasoning,
         own_policy: case.ending == Some(Ending::Stopped),
