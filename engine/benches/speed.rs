@@ -1,6 +1,7 @@
 //! Speed of one model as a line of JSON per measurement: `cargo bench -p candor-engine --bench speed -- --model FILE
 //! [--threads N] [--prompt-tokens N] [--gen-tokens N] [--streams 1,8] [--context N]`. It compares nothing;
 //! `against_llama.py` does.
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it measures time and prints what it measured")]
 
 use std::time::{Duration, Instant};
 

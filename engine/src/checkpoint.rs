@@ -56,7 +56,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
         pool,
         vocabulary: Arc::clone(&vocabulary),
         ends: files.ends(&vocabulary),
-        limits: Limits { sequences: settings.sequences, rows: 256, rows_beside_replies: 64 },
+        limits: Limits { sequences: settings.sequences, rows: 512, rows_beside_replies: 64 },
     };
     Ok(Loaded {
         worker,

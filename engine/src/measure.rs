@@ -44,7 +44,9 @@ impl Speed {
     /// Reply tokens per second over all streams.
     #[must_use]
     pub fn decode(&self) -> f64 {
-        (self.streams * self.gen_tokens) as f64 / self.whole.saturating_sub(self.repeated).as_secs_f64().max(1e-9)
+        // Of very short replies the difference can be lost in what else the machine does.
+        let reply = if self.whole > self.repeated { self.whole - self.repeated } else { self.whole };
+        (self.streams * self.gen_tokens) as f64 / reply.as_secs_f64().max(1e-9)
     }
 }
 

@@ -85,3 +85,34 @@ async fn the_engine_runs_from_the_command_line() {
     let ran = candor(&["engine", "run", "--model", "/nowhere", "--prompt", "x"], "").await;
     assert!(ran.code == 2 || ran.code == 3, "{ran:?}");
 }
+
+#[tokio::test]
+async fn the_engine_says_how_fast_it_is_and_what_a_model_costs() {
+    let setup = Setup::new();
+    model::write(&setup.path().join("model"));
+    let path = setup.path().join("model").display().to_string();
+    let bench = [
+        "engine",
+        "bench",
+        "--model",
+        &path,
+        "--prompt-tokens",
+        "8",
+        "--gen-tokens",
+        "4",
+        "--streams",
+        "1,2",
+        "--json",
+    ];
+    let ran = candor(&bench, "").await;
+    assert_eq!((ran.code, ran.lines().len()), (0, 2), "{ran:?}");
+    for (measured, streams) in ran.lines().iter().zip([1, 2]) {
+        assert_eq!(measured["streams"], streams);
+        assert!(measured["reply_tokens_per_second"].as_f64().is_some_and(|speed| speed > 0.0), "{measured}");
+    }
+    let ran = candor(&["engine", "plan", "--config", &path, "--quant", "q4_k", "--json"], "").await;
+    assert_eq!((ran.code, &ran.lines()[0]["fits"]), (0, &json!(true)), "{ran:?}");
+    // There are no golden values beside it.
+    assert_eq!(candor(&["engine", "verify", "--model", &path], "").await.code, 3);
+    assert_eq!(candor(&["engine", "bench", "--model", "hf:no/such"], "").await.code, 2);
+}

@@ -19,8 +19,8 @@ use crate::kernels::tiles::{Inputs, Narrow, ROWS, Tile4, Tile5, Tile6, Tile8};
 /// Fewer inputs than this are left to the vector instructions.
 pub(super) const LEAST: usize = 16;
 
-/// Most inputs that are computed while a tile is unpacked: their sums stay in the first cache.
-const MOST: usize = 256;
+/// Most inputs that are computed while a tile is unpacked: their sums stay in the second cache.
+const MOST: usize = 512;
 
 /// Whether this machine has the units and the system lets this process use them; asked once.
 pub(super) fn usable() -> bool {

@@ -58,7 +58,7 @@ fn check_kind<const N: usize>(kind: GgmlDType, pack: impl Fn(&[u8], usize) -> Op
     let (blocks, values) = blocks::<N>(kind, 32, columns);
     let tiles = pack(blocks.as_flattened(), columns).unwrap();
     // With the vector instructions alone, with the matrix units, and with more than those take at once.
-    for count in [15, 49, 272] {
+    for count in [15, 49, 530] {
         check(&tiles, &values, (32, columns), count);
     }
 }
