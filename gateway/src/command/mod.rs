@@ -9,10 +9,12 @@ mod keys;
 mod mark;
 mod policy;
 mod print;
+mod quality;
 mod records;
 mod serve;
 mod show;
 mod table;
+mod train;
 
 use std::process::ExitCode;
 

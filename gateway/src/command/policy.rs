@@ -1,4 +1,4 @@
-//! `candor policy test` and `explain`: what packs do, without traffic.
+//! `candor policy test` and `explain`: what packs do, without traffic. `train` is done elsewhere.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ pub(super) fn run(command: &Policy) -> Result<ExitCode, Failure> {
     match command {
         Policy::Test(arguments) => test(arguments),
         Policy::Explain(arguments) => explain(arguments),
+        Policy::Train(arguments) => super::train::run(arguments),
     }
 }
 

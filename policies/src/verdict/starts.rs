@@ -63,7 +63,7 @@ impl Starts {
             out.owners.push(place);
             out.heads.add(key);
             if let Some(part) = out.keys.find(mix(key)).and_then(|at| out.parts.get_mut(at)) {
-                *part = if part.is_empty() { end..end + 1 } else { part.start..end + 1 };
+                *part = if part.end == 0 { end..end + 1 } else { part.start..end + 1 };
             }
         }
         out

@@ -208,7 +208,7 @@ mod tests {
     fn weights_survive_their_file() {
         let model = Model::read(&write(&head(), &head())).unwrap();
         let mut pieces = model.weigh();
-        [7, 8, 8, 9].map(|place| pieces.add(hash(place)));
+        [7, 8, 8, 9].iter().for_each(|place| pieces.add(hash(*place)));
         pieces.close(0.8);
         let (any, full) = model.probabilities(&vec![0.1; DENSE], &pieces);
         let odds = 0.5 + 0.25 * 0.1 * DENSE as f32 + SPARSE_SCALE * 0.4 * (-2.0 + 0.01 + 0.01);
