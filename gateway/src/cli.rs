@@ -79,6 +79,8 @@ pub enum Policy {
     Replay(PolicyReplay),
     /// Print the JSON Schema of packs, for editors.
     Schema,
+    /// Make weights of the refusal classifier from labelled exchanges.
+    Train(PolicyTrain),
 }
 
 /// Run the packs' own tests.
@@ -138,6 +140,20 @@ pub struct PolicyReplay {
     pub configured: Configured,
 }
 
+/// Make weights of the refusal classifier from labelled exchanges.
+#[derive(Debug, Args)]
+pub struct PolicyTrain {
+    /// JSON lines with `prompt`, `response`, `label` and, if known, `reasoning`, `source`, `lang`, `model`, `group`, `weight`.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Where the weights go.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Leave a source out of training, so that it can be measured on afterwards.
+    #[arg(long, value_name = "SOURCE")]
+    pub without: Vec<String>,
+}
+
 /// A channel's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ChannelName {
@@ -162,6 +178,12 @@ pub struct Classify {
     /// Pack files whose topics are looked for, beside the shipped ones.
     #[arg(long = "pack", value_name = "PACK")]
     pub packs: Vec<PathBuf>,
+    /// Instead of verdicts, print how far they agree with each line's `label`, by `source`, `lang` and `model`.
+    #[arg(long)]
+    pub labels: bool,
+    /// Judge with these classifier weights instead of the shipped ones.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
 }
 
 /// Look at recorded exchanges.

@@ -9,7 +9,8 @@ use candor_policies::Judge;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, print};
+use super::quality::{Graded, Quality, label};
+use super::{Failure, print, table};
 use crate::cli;
 use crate::exchange::Verdict;
 use crate::screen::{Case, HostError, Rules, judge, shipped_packs};
@@ -29,13 +30,27 @@ struct Line {
     reasoning: Option<Value>,
     finish_reason: Option<Value>,
     error: Option<Value>,
+    label: Option<String>,
+    source: Option<String>,
+    lang: Option<String>,
+    model: Option<String>,
+}
+
+/// What became of one line.
+struct Judged {
+    /// The verdict or the fault, as a line.
+    text: String,
+    is_fault: bool,
+    /// The verdict beside the line's label, where it has one.
+    graded: Option<Graded>,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &cli::Classify) -> Result<ExitCode, Failure> {
     let names: Vec<String> = shipped_packs().into_iter().map(str::to_owned).collect();
     let rules = Rules::compile(&names, &arguments.packs).map_err(|mistakes| Failure::mistakes(&mistakes))?;
-    let judge = Judge::shipped();
+    let judge = judge_with(arguments.weights.as_deref())?;
+    let mut quality = Quality::default();
     let mut input = open(arguments.file.as_deref())?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut number = 0;
@@ -44,14 +59,28 @@ pub(super) fn run(arguments: &cli::Classify) -> Result<ExitCode, Failure> {
         let lines = read_lines(&mut input, number, PORTION * threads)?;
         let Some(last) = lines.last() else { break };
         number = last.0;
-        for (text, fault) in judge_all(&lines, &judge, &rules, threads) {
-            faults += usize::from(fault);
-            print::line(text);
+        for judged in judge_all(&lines, &judge, &rules, threads) {
+            faults += usize::from(judged.is_fault);
+            judged.graded.iter().for_each(|graded| quality.add(graded));
+            if judged.is_fault || !arguments.labels {
+                print::line(judged.text);
+            }
         }
         print::progress(&format!("{number} lines judged"));
     }
     print::progress("");
+    if arguments.labels {
+        quality.lines(table::room()).iter().for_each(print::line);
+    }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The shipped judge, or one with weights from a file.
+fn judge_with(weights: Option<&Path>) -> Result<Judge, Failure> {
+    let Some(path) = weights else { return Ok(Judge::shipped()) };
+    let told = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| told(&error.kind()))?;
+    Judge::shipped().with_model(&bytes).map_err(|error| told(&error))
 }
 
 fn open(file: Option<&Path>) -> Result<Box<dyn BufRead>, Failure> {
@@ -107,7 +136,7 @@ fn skip_line(input: &mut dyn BufRead) -> Result<(), Failure> {
     }
 }
 
-fn judge_all(lines: &[Numbered], judge: &Judge, rules: &Rules, threads: usize) -> Vec<(String, bool)> {
+fn judge_all(lines: &[Numbered], judge: &Judge, rules: &Rules, threads: usize) -> Vec<Judged> {
     let share = lines.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let portions: Vec<_> = lines
@@ -120,21 +149,20 @@ fn judge_all(lines: &[Numbered], judge: &Judge, rules: &Rules, threads: usize) -
     })
 }
 
-/// The verdict's line, and whether it is a fault instead.
-fn judge_line((number, line): &Numbered, model_judge: &Judge, rules: &Rules) -> (String, bool) {
+fn judge_line((number, line): &Numbered, model_judge: &Judge, rules: &Rules) -> Judged {
     let text = match line {
         Ok(text) => text,
-        Err(fault) => return (json!({"line": number, "fault": fault}).to_string(), true),
+        Err(text) => return fault(None, *number, text),
     };
     let line: Line = match serde_json::from_str(text) {
         Ok(line) => line,
         Err(error) => {
             let id = serde_json::from_str::<Value>(text).ok().and_then(|value| value.get("id").cloned());
-            return (fault(id, *number, &error.to_string()), true);
+            return fault(id, *number, &error.to_string());
         }
     };
     if line.response.is_none() && line.error.is_none() {
-        return (fault(line.id, *number, "neither `response` nor `error`"), true);
+        return fault(line.id, *number, "neither `response` nor `error`");
     }
     let prompt = texts(line.prompt.as_ref());
     let answer = texts(line.response.as_ref());
@@ -157,15 +185,23 @@ fn judge_line((number, line): &Numbered, model_judge: &Judge, rules: &Rules) -> 
         },
     );
     let topics = rules.topics_in(&[&prompt, reasoning.as_deref().unwrap_or_default(), &answer]);
-    (verdict_line(line.id, &verdict, &topics), false)
+    let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let graded = line.label.as_deref().and_then(label).map(|label| Graded {
+        source: known(line.source),
+        language: known(line.lang),
+        model: known(line.model),
+        label,
+        outcome: verdict.outcome,
+    });
+    Judged { text: verdict_line(line.id, &verdict, &topics), is_fault: false, graded }
 }
 
-fn fault(id: Option<Value>, line: usize, fault: &str) -> String {
+fn fault(id: Option<Value>, line: usize, fault: &str) -> Judged {
     let mut out = json!({"line": line, "fault": fault});
     if let (Some(id), Value::Object(map)) = (id, &mut out) {
         map.insert("id".to_owned(), id);
     }
-    out.to_string()
+    Judged { text: out.to_string(), is_fault: true, graded: None }
 }
 
 /// An HTTP status inside an error object, where vendors and relays put it.

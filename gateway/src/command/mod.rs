@@ -9,11 +9,13 @@ mod keys;
 mod mark;
 mod policy;
 mod print;
+mod quality;
 mod records;
 mod replay;
 mod serve;
 mod show;
 mod table;
+mod train;
 
 use std::process::ExitCode;
 

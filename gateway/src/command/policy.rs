@@ -1,4 +1,4 @@
-//! `candor policy test` and `explain`: what packs do, without traffic. What they would have done to it is `replay`'s.
+//! `candor policy test` and `explain`: what packs do, without traffic. `replay` and `train` have files of their own.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ pub(super) fn run(command: &Policy) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Policy::Replay(arguments) => replay::run(arguments, &rules(&arguments.packs, &arguments.configured)?),
+        Policy::Train(arguments) => super::train::run(arguments),
     }
 }
 

@@ -131,8 +131,8 @@ impl Parts {
         self.write(case, material.language, opinion)
     }
 
-    /// What the texts say, where neither host nor shape decided: a phrase that leaves no doubt, else whichever of
-    /// classifier and phrases is surer.
+    /// What the texts say, where neither host nor shape decided: a phrase that leaves no doubt, else the classifier, else
+    /// phrases; in languages that the classifier has seen little of, whichever of the two is surer.
     fn on_text(&self, material: &Material<'_>) -> Opinion {
         if material.asked.declines {
             // The prompt itself holds a refusal, as something to translate or to write would: giving it back is no refusal.
@@ -142,8 +142,10 @@ impl Parts {
         if let Some(opinion) = by_phrases.as_ref().filter(|opinion| opinion.confidence >= NO_DOUBT) {
             return opinion.clone();
         }
+        // Most of what the classifier was trained on is English; there it has weighed the phrases itself, and better.
+        let seen_enough = material.language == Some("en");
         match (classifier::opinion(&self.model, material), by_phrases) {
-            (Some(classifier), Some(phrases)) if phrases.confidence > classifier.confidence => phrases,
+            (Some(classifier), Some(phrases)) if !seen_enough && phrases.confidence > classifier.confidence => phrases,
             (Some(classifier), _) => classifier,
             (None, Some(phrases)) => phrases,
             (None, None) => Opinion::new(Outcome::Complied, Step::Nothing, 0.5),

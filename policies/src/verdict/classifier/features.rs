@@ -43,6 +43,7 @@ pub(crate) fn features(material: &Material<'_>, sink: &mut impl Sink) -> Vec<f32
     shape.write(&mut dense);
     phrase_counts(material.answer, &mut dense);
     thinking(material, &mut dense);
+    ends_and_sides(material, &shape, &mut dense);
     dense.resize(DENSE, 0.0);
     pieces(material.answer, sink);
     shape.crossings(sink);
@@ -68,6 +69,10 @@ fn pieces(answer: &Reading<'_>, sink: &mut impl Sink) {
         before = word.hash;
     }
     sink.close(0.8);
+    for word in all.iter().filter(|word| word.first && !quoted(word)).take_while(|word| word.start < WHOLE_BYTES) {
+        sink.add(mix(seed(6), if word.stem == 0 { word.hash } else { word.stem }));
+    }
+    sink.close(0.5);
     let text = &answer.folded.text;
     let tail = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES));
     if all.last().is_none_or(|last| last.end < tail) {
@@ -120,6 +125,36 @@ fn phrase_counts(reading: &Reading<'_>, dense: &mut Vec<f32>) {
     dense.push(near(first(|hit| hit.kind == Kind::Comply)));
     let (blunt, lines) = (reading.all(Kind::Blunt).count() as f32, reading.all(Kind::PartyLine).count() as f32);
     dense.push(((blunt - lines) / (blunt + lines + 1.0)).clamp(-1.0, 1.0));
+}
+
+/// What stands at the end, and whether one side was taken where one was asked for.
+fn ends_and_sides(material: &Material<'_>, shape: &Shape, dense: &mut Vec<f32>) {
+    let reading = material.answer;
+    let end = reading.folded.text.len().saturating_sub(LATE_BYTES);
+    let long = reading.folded.letters > 700;
+    let late = |kind| reading.all(kind).filter(|hit| long && hit.span.start > end).count() as f32;
+    for kind in KINDS {
+        dense.push(late(kind).min(3.0) / 3.0);
+    }
+    let per = 1_000.0 / (reading.folded.letters.max(400) as f32);
+    let rate = |kind| (reading.all(kind).count() as f32 * per / 4.0).min(1.0);
+    let early = |kind| (reading.early(kind).count() as f32 / 2.0).min(1.0);
+    let side = f32::from(u8::from(material.asked.wanted.one_sided));
+    let of_side = [
+        1.0,
+        early(Kind::Hedge),
+        rate(Kind::Hedge),
+        late(Kind::Hedge).min(2.0) / 2.0,
+        rate(Kind::Blunt),
+        early(Kind::Blunt),
+        rate(Kind::PartyLine),
+        early(Kind::Premise),
+        late(Kind::Pivot).min(1.0),
+        shape.title(),
+        shape.length_of_answer(),
+        early(Kind::Comply),
+    ];
+    dense.extend(of_side.map(|value| value * side));
 }
 
 /// What the thinking shows, where there is one. Whether there is none says more of the route than of the answer.
@@ -195,5 +230,7 @@ pub(crate) const BUCKET_BITS: u32 = 18;
 const OPENING_BYTES: usize = 900;
 const OPENING_WORDS: usize = 120;
 const TAIL_BYTES: usize = 260;
+/// Bytes at the end of a long answer where it takes things back, or offers something else.
+const LATE_BYTES: usize = 450;
 /// Bytes whose words count.
 const WHOLE_BYTES: usize = 9_000;

@@ -1,7 +1,7 @@
 //! Finds the words of `words` in prompts and answers: the form that is asked for, who speaks to whom, what is denied. It weighs
 //! none of them.
 
-use super::words::{CREATIVE, FIRST_PERSON, FORMS, NEGATIONS, SECOND_PERSON, WHY};
+use super::words::{CREATIVE, FIRST_PERSON, FORMS, NEGATIONS, ONE_SIDED, SECOND_PERSON, WHY};
 use crate::verdict::starts::Starts;
 use crate::verdict::tokens::{Seen, hash_word};
 
@@ -23,6 +23,7 @@ enum Sign {
     Form(usize),
     Creative,
     Why,
+    OneSided,
 }
 
 /// What a prompt asks for.
@@ -34,6 +35,8 @@ pub(crate) struct Wanted {
     pub(super) creative: bool,
     /// It begins by asking for reasons.
     pub(super) why: bool,
+    /// One side of a matter, not balance.
+    pub(super) one_sided: bool,
 }
 
 /// What a word says of who speaks to whom.
@@ -51,7 +54,8 @@ impl Marks {
             FORMS.iter().enumerate().flat_map(|(form, list)| list.iter().map(move |word| (*word, Sign::Form(form))));
         let creative = CREATIVE.iter().map(|word| (*word, Sign::Creative));
         let why = WHY.iter().map(|word| (*word, Sign::Why));
-        let (words, signs): (Vec<&str>, Vec<Sign>) = forms.chain(creative).chain(why).unzip();
+        let sided = ONE_SIDED.iter().map(|word| (*word, Sign::OneSided));
+        let (words, signs): (Vec<&str>, Vec<Sign>) = forms.chain(creative).chain(why).chain(sided).unzip();
         let starts = Starts::new(words.into_iter().map(|word| vec![vec![word.to_owned()]]));
         let people = [FIRST_PERSON.as_slice(), &SECOND_PERSON, &NEGATIONS];
         let mut seen = Seen::with_room(people.iter().map(|list| list.len()).sum());
@@ -71,12 +75,13 @@ impl Marks {
 
     /// What a folded prompt asks for.
     pub(crate) fn wanted(&self, prompt: &str) -> Wanted {
-        let mut wanted = Wanted { form: FORMS.len(), creative: false, why: false };
+        let mut wanted = Wanted { form: FORMS.len(), creative: false, why: false, one_sided: false };
         let begins = prompt.len() - prompt.trim_start().len();
         self.starts.find(prompt, |found| {
             match self.signs.get(found.phrase) {
                 Some(Sign::Form(form)) => wanted.form = wanted.form.min(*form),
                 Some(Sign::Creative) => wanted.creative = true,
+                Some(Sign::OneSided) => wanted.one_sided = true,
                 Some(Sign::Why) => wanted.why |= found.span.start == begins,
                 None => {}
             }
@@ -99,7 +104,8 @@ mod tests {
     fn a_prompt_says_what_form_it_asks_for() {
         let marks = Marks::shipped();
         let check = |prompt: &str, form, creative, why| {
-            assert_eq!(marks.wanted(prompt), Wanted { form, creative, why }, "{prompt:?}");
+            let one_sided = creative;
+            assert_eq!(marks.wanted(prompt), Wanted { form, creative, why, one_sided }, "{prompt:?}");
         };
         check("write a scathing essay about trains", 0, true, false);
         check("撰写一篇讽刺文章", 0, true, false);

@@ -133,6 +133,16 @@ impl Shape {
         self.opening_from_prompt = share(of_prompt, opening);
     }
 
+    /// Whether the answer begins as an artefact does.
+    pub(super) fn title(&self) -> f32 {
+        f32::from(u8::from(self.titled))
+    }
+
+    /// Length of the answer, from about -1 to 1.
+    pub(super) fn length_of_answer(&self) -> f32 {
+        (self.letters + 1.0).ln() / 8.0 - 0.8
+    }
+
     /// Writes the quantities in a fixed order.
     pub(super) fn write(&self, dense: &mut Vec<f32>) {
         let log = (self.letters + 1.0).ln();

@@ -102,7 +102,7 @@ fn shuffle(order: &mut [usize], random: &mut u64) {
 }
 
 /// How much an error costs against large weights.
-const COST: f32 = 0.4;
+const COST: f32 = 0.6;
 /// Scales of the parts, that is how freely each may be used.
 pub(crate) const BIAS: f32 = 1.0;
 pub(crate) const DENSE_SCALE: f32 = 1.0;

@@ -140,7 +140,7 @@ fn best_threshold(rows: &[Row<'_>], probabilities: &[f32]) -> f32 {
         }
         2.0 * hits / (2.0 * hits + wrong).max(1e-6)
     };
-    let steps = (0..=30_u8).map(|step| 0.35 + f32::from(step) * 0.01);
+    let steps = (0..=40_u8).map(|step| 0.25 + f32::from(step) * 0.01);
     steps.max_by(|left, right| score(*left).total_cmp(&score(*right))).unwrap_or(0.5)
 }
 
