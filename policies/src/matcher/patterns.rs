@@ -224,9 +224,25 @@ pub(crate) fn bounded(pattern: &str, case_sensitive: bool, folding: &Folding) ->
 
 /// Reads a pattern as it reads text that is folded.
 pub(crate) fn parse(pattern: &str, case_sensitive: bool, folding: &Folding) -> Result<Hir, Error> {
-    let folded: String = pattern.chars().map(|c| folded(c, folding)).collect();
+    let folded = fold_pattern(pattern, folding);
     let parsed = ParserBuilder::new().case_insensitive(!case_sensitive).utf8(true).build().parse(&folded);
     parsed.map(|hir| ascii_borders(&hir)).map_err(|error| Error::Syntax(reason(&error)))
+}
+
+/// A pattern in the characters that folded text has. What its author wrote as a plain character stays one: a wide bar
+/// does not become an alternative.
+fn fold_pattern(pattern: &str, folding: &Folding) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut escaped = false;
+    for c in pattern.chars() {
+        let read = folded(c, folding);
+        if read != c && !escaped && regex_syntax::is_meta_character(read) {
+            out.push('\\');
+        }
+        out.push(read);
+        escaped = c == '\\' && !escaped;
+    }
+    out
 }
 
 /// The character that the text will hold in its place.

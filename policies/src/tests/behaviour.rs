@@ -80,6 +80,26 @@ fn patterns_are_found_at_their_longest_and_not_inside_words() {
 }
 
 #[test]
+fn a_wide_sign_in_a_pattern_is_that_sign_and_no_operator() {
+    let pack = ruleset(
+        r#"
+version: 1
+name: test
+detectors:
+  - {id: mark, kind: patterns, patterns: ["<｜User｜>", 'bar\｜end', "set[｜＊]"]}
+rules:
+  - {id: mark, detect: mark, action: flag}
+"#,
+    );
+    check(&pack, "User", &[]);
+    check(&pack, "a <｜User｜> b", &[("mark", "<｜User｜>")]);
+    check(&pack, "a <|User|> b", &[("mark", "<|User|>")]);
+    check(&pack, "a bar|end b", &[("mark", "bar|end")]);
+    check(&pack, "a set* b", &[("mark", "set*")]);
+    check(&pack, "bar or end, a set", &[]);
+}
+
+#[test]
 fn lists_count_together_and_unless_terms_veto() {
     let pack = ruleset(PACK);
     let rule = "flag-island";
