@@ -47,6 +47,9 @@ pub(crate) struct Pages {
     users: Vec<u32>,
     hashes: Vec<Option<PageHash>>,
     by_hash: HashMap<PageHash, PageId>,
+    /// What a prompt's last page was named before it was full.
+    tails: Vec<Option<PageHash>>,
+    by_tail: HashMap<PageHash, PageId>,
     free: Vec<PageId>,
     /// Pages that nobody uses but whose content may be asked for again, oldest first.
     idle: BTreeMap<u64, PageId>,
@@ -63,6 +66,8 @@ impl Pages {
             users: vec![0; count],
             hashes: vec![None; count],
             by_hash: HashMap::new(),
+            tails: vec![None; count],
+            by_tail: HashMap::new(),
             free: (0..count).rev().collect(),
             idle: BTreeMap::new(),
             idle_since: vec![0; count],
@@ -96,11 +101,37 @@ impl Pages {
     /// Takes part in a page that already holds the wanted content.
     pub(crate) fn reuse(&mut self, hash: &PageHash) -> Option<PageId> {
         let page = *self.by_hash.get(hash)?;
+        self.hold(page);
+        Some(page)
+    }
+
+    /// Takes part in a page whose first positions hold the wanted end of a prompt. It is only good for copying.
+    pub(crate) fn reuse_tail(&mut self, hash: &PageHash) -> Option<PageId> {
+        let page = *self.by_tail.get(hash)?;
+        self.hold(page);
+        Some(page)
+    }
+
+    /// Names the first positions of a page that may never become full; they do not change while it has the name.
+    pub(crate) fn publish_tail(&mut self, page: PageId, hash: PageHash) {
+        if self.tails[page].is_none() && !self.by_tail.contains_key(&hash) {
+            self.tails[page] = Some(hash);
+            self.by_tail.insert(hash, page);
+        }
+    }
+
+    /// Copies all positions of a page.
+    pub(crate) fn copy(&mut self, from: PageId, to: PageId) {
+        let source = std::mem::take(&mut self.storage[from]);
+        self.storage[to].copy_from_slice(&source);
+        self.storage[from] = source;
+    }
+
+    fn hold(&mut self, page: PageId) {
         if self.users[page] == 0 {
             self.idle.remove(&self.idle_since[page]);
         }
         self.users[page] += 1;
-        Some(page)
     }
 
     /// Names the content of a page that is now full, so that others find it.
@@ -118,7 +149,7 @@ impl Pages {
         if self.users[page] > 0 {
             return;
         }
-        if self.hashes[page].is_none() {
+        if self.hashes[page].is_none() && self.tails[page].is_none() {
             self.free.push(page);
             return;
         }
@@ -151,6 +182,9 @@ impl Pages {
     fn forget(&mut self, page: PageId) {
         if let Some(hash) = self.hashes[page].take() {
             self.by_hash.remove(&hash);
+        }
+        if let Some(hash) = self.tails[page].take() {
+            self.by_tail.remove(&hash);
         }
     }
 }
@@ -223,6 +257,23 @@ mod tests {
         assert_eq!((pages.available(), pages.take()), (0, None));
         pages.release(page);
         assert_eq!(pages.available(), 1);
+    }
+
+    #[test]
+    fn the_end_of_a_prompt_is_found_until_its_page_is_needed() {
+        let mut pages = Pages::new(LAYOUT, 2);
+        let tail = next_hash(&[0; 32], &[7; 3]);
+        let first = pages.take().unwrap();
+        pages.write(Place { page: first, slot: 2, layer: 1 }, 0, &[1.0, 2.0, 3.0], &[4.0, 5.0]);
+        pages.publish_tail(first, tail);
+        pages.release(first);
+        assert_eq!((pages.available(), pages.reuse_tail(&tail)), (2, Some(first)));
+        let second = pages.take().unwrap();
+        pages.copy(first, second);
+        assert_eq!(pages.read(second, 1, 0).0.row(2), [1.0, 2.0, 3.0]);
+        pages.release(first);
+        assert_eq!(pages.take(), Some(first));
+        assert_eq!(pages.reuse_tail(&tail), None);
     }
 
     #[test]

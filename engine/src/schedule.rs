@@ -21,12 +21,14 @@ pub(crate) struct Sequence<R> {
     pub(crate) request: R,
     /// The hash before the first page, then that of each published page.
     hashes: Vec<PageHash>,
+    /// Whether the end of what it was admitted with has a name.
+    named: bool,
 }
 
 impl<R> Sequence<R> {
     /// A sequence that nothing is computed of; `seed` keeps its pages apart from those of other seeds.
     pub(crate) fn new(tokens: Vec<u32>, seed: PageHash, request: R) -> Self {
-        Self { tokens, computed: 0, table: Vec::new(), cached: None, request, hashes: vec![seed] }
+        Self { tokens, computed: 0, table: Vec::new(), cached: None, request, hashes: vec![seed], named: false }
     }
 
     fn pending(&self) -> usize {
@@ -128,6 +130,7 @@ impl<R> Schedule<R> {
             pages.publish(sequence.table[page], hash);
             sequence.hashes.push(hash);
         }
+        sequence.name_tail(pages);
     }
 
     /// Takes out the running sequences that a test picks, and gives their pages back.
@@ -183,14 +186,41 @@ impl<R> Sequence<R> {
             self.hashes.push(hash);
         }
         let missing = self.tokens.len() / PAGE + 1 - self.table.len();
+        let tail = if self.table.len() == full { self.tail() } else { None };
+        // Held before pages are taken: it could be the one that is forgotten for them.
+        let tail = tail.and_then(|tail| pages.reuse_tail(&tail));
         if pages.available() < missing {
+            tail.into_iter().for_each(|page| pages.release(page));
             self.clear(pages);
             return false;
         }
         self.computed = self.table.len() * PAGE;
-        self.cached.get_or_insert(self.computed);
         self.table.extend((0..missing).map_while(|_| pages.take()));
+        if let Some(page) = tail {
+            pages.copy(page, self.table[full]);
+            pages.release(page);
+            self.computed = self.tokens.len() - 1;
+        }
+        self.cached.get_or_insert(self.computed);
         true
+    }
+
+    /// The name of the tokens after the last full page, but for the very last.
+    fn tail(&self) -> Option<PageHash> {
+        let end = self.tokens.len() - 1;
+        let start = end / PAGE * PAGE;
+        (start < end).then(|| next_hash(&self.hashes[start / PAGE], &self.tokens[start..end]))
+    }
+
+    /// Names the end of a prompt once it is computed, so that the same prompt need not compute its last page again.
+    fn name_tail(&mut self, pages: &mut Pages) {
+        if self.named || self.computed < self.tokens.len() {
+            return;
+        }
+        self.named = true;
+        if let Some(tail) = self.tail() {
+            pages.publish_tail(self.table[(self.tokens.len() - 1) / PAGE], tail);
+        }
     }
 
     fn clear(&mut self, pages: &mut Pages) {
@@ -198,6 +228,7 @@ impl<R> Sequence<R> {
         self.table.drain(..).rev().for_each(|page| pages.release(page));
         self.hashes.truncate(1);
         self.computed = 0;
+        self.named = false;
     }
 }
 

@@ -104,6 +104,22 @@ fn what_is_known_is_not_computed_again_but_for_the_last_token() {
     bench.schedule.enqueue(Sequence::new(vec![97; 32], [0; 32], "again"));
     bench.schedule.enqueue(Sequence::new(vec![97; 40], [0; 32], "longer"));
     bench.schedule.enqueue(Sequence::new(vec![97; 32], [1; 32], "stranger"));
-    assert_eq!(bench.step(), [("again", 16..32), ("longer", 32..40), ("stranger", 0..16)]);
+    assert_eq!(bench.step(), [("again", 31..32), ("longer", 32..40), ("stranger", 0..1)]);
     assert_eq!(bench.schedule.running[1].cached, Some(32));
+}
+
+#[test]
+fn the_end_of_a_prompt_is_copied_and_goes_on_on_its_own() {
+    let mut bench = Bench::new(9, &[("a", 39)]);
+    bench.step();
+    bench.step();
+    // While the first one still writes into its page.
+    bench.schedule.enqueue(Sequence::new(vec![97; 39], [0; 32], "again"));
+    bench.schedule.enqueue(Sequence::new(vec![97; 38], [0; 32], "shorter"));
+    assert_eq!(bench.step(), [("a", 40..41), ("again", 38..39), ("shorter", 32..38)]);
+    assert_eq!(bench.schedule.running[1].cached, Some(38));
+    assert_ne!(bench.schedule.running[0].table[2], bench.schedule.running[1].table[2]);
+    assert_eq!(bench.schedule.running[0].table[..2], bench.schedule.running[1].table[..2]);
+    ["a", "again", "shorter"].into_iter().for_each(|over| bench.end(over));
+    assert_eq!(bench.pages.available(), 9);
 }

@@ -114,7 +114,7 @@ fn a_prompt_that_was_seen_is_not_computed_again_unless_the_salt_differs() {
     let length = ask(&served.engine, text).tokens().len();
     let cold = run(b"a");
     assert_eq!(cold.0, 0);
-    assert_eq!(run(b"a"), ((length - 1) / 16 * 16, cold.1.clone()));
+    assert_eq!(run(b"a"), (length - 1, cold.1.clone()));
     assert_eq!(run(b"b"), (0, cold.1));
 }
 
