@@ -61,6 +61,11 @@ impl Cluster {
     /// Starts it, or starts it once more.
     pub(crate) fn start_again(&mut self) {
         assert!(self.postmaster.is_none(), "the cluster runs");
+        self.launch();
+        self.wait_until_ready();
+    }
+
+    fn launch(&mut self) {
         let data = self.scratch.path().join("data");
         // A killed postmaster leaves both behind, and neither says anything about the next one.
         let _ = std::fs::remove_file(data.join("postmaster.pid"));
@@ -74,11 +79,14 @@ impl Cluster {
         let log = std::fs::File::create(self.scratch.path().join("log")).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.postmaster = Some(spawn_for_good(command));
-        self.wait_until_ready();
     }
 
-    fn wait_until_ready(&self) {
+    /// Processes of a killed cluster hold its memory until they notice, and a new one that finds them ends at once.
+    fn wait_until_ready(&mut self) {
         for _ in 0..600 {
+            if self.postmaster.is_none_or(|postmaster| rustix::process::test_kill_process(postmaster).is_err()) {
+                self.launch();
+            }
             let mut probe = Command::new(binary("pg_isready"));
             probe.args(["-q", "-d", "postgres", "-U", "candor", "-h"]).arg(self.scratch.path());
             if probe.status().is_ok_and(|status| status.success()) {
