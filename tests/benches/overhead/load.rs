@@ -64,8 +64,17 @@ pub(crate) async fn run(target: &Target, phase: &Phase, time: Duration) -> Measu
     }
     let body = Bytes::from(body(phase));
     // The first request of a connection is not like the others.
-    for client in &mut clients {
-        ask(client, body.clone()).await;
+    let first = clients.into_iter().map(|mut client| {
+        let body = body.clone();
+        tokio::spawn(async move {
+            ask(&mut client, body).await;
+            client
+        })
+    });
+    let first: Vec<_> = first.collect();
+    let mut clients = Vec::new();
+    for client in first {
+        clients.push(client.await.expect("a client"));
     }
     let before = target.process.as_ref().map(super::process::Process::cpu);
     let started = Instant::now();
