@@ -16,7 +16,7 @@ use super::ship::{Entry, Frame, LossWhy, Sink, SinkError};
 use super::spool::{Job, Log, Queue, Raw, Read, Reader, Streams};
 
 /// Bytes of a batch; one frame may exceed it.
-const BATCH: usize = 8 << 20;
+const BATCH: usize = 4 << 20;
 
 /// How often a segment that cannot be read, or a dead letter that cannot be kept, is tried.
 const TRIES: u32 = 5;
