@@ -4,6 +4,8 @@
 //! microseconds since 1970, the confidence in millionths. Previews are not in it: they are taken from payloads, and go
 //! when those are erased.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -16,17 +18,17 @@ pub struct BeginText<'a> {
     pub stream: Uuid,
     pub sequence: i64,
     pub accepted_at: i64,
-    pub dialect: &'a str,
-    pub caller: &'a str,
-    pub team: Option<&'a str>,
-    pub role: Option<&'a str>,
-    pub key_id: Option<&'a str>,
-    pub peer: &'a str,
-    pub client_request_id: Option<&'a str>,
-    pub model: &'a str,
+    pub dialect: Cow<'a, str>,
+    pub caller: Cow<'a, str>,
+    pub team: Option<Cow<'a, str>>,
+    pub role: Option<Cow<'a, str>>,
+    pub key_id: Option<Cow<'a, str>>,
+    pub peer: Cow<'a, str>,
+    pub client_request_id: Option<Cow<'a, str>>,
+    pub model: Cow<'a, str>,
     pub streamed: bool,
-    pub snapshot: &'a str,
-    pub recording: &'a str,
+    pub snapshot: Cow<'a, str>,
+    pub recording: Cow<'a, str>,
     pub request_bytes: i64,
 }
 
@@ -38,23 +40,23 @@ pub struct EndText<'a> {
     pub stream: Uuid,
     pub sequence: i64,
     pub ended_at: i64,
-    pub ending: &'a str,
+    pub ending: Cow<'a, str>,
     pub status: Option<i16>,
-    pub fault: Option<&'a str>,
-    pub upstream: Option<&'a str>,
-    pub upstream_model: Option<&'a str>,
-    pub upstream_reply_id: Option<&'a str>,
-    pub outcome: Option<&'a str>,
-    pub manners: Vec<&'a str>,
-    pub language: Option<&'a str>,
+    pub fault: Option<Cow<'a, str>>,
+    pub upstream: Option<Cow<'a, str>>,
+    pub upstream_model: Option<Cow<'a, str>>,
+    pub upstream_reply_id: Option<Cow<'a, str>>,
+    pub outcome: Option<Cow<'a, str>>,
+    pub manners: Vec<Cow<'a, str>>,
+    pub language: Option<Cow<'a, str>>,
     pub confidence: Option<i64>,
-    pub decided_by: Option<&'a str>,
-    pub signal: Option<&'a str>,
-    pub detector: Option<&'a str>,
+    pub decided_by: Option<Cow<'a, str>>,
+    pub signal: Option<Cow<'a, str>>,
+    pub detector: Option<Cow<'a, str>>,
     pub verdict_choice: Option<i64>,
-    pub finishes: Option<&'a str>,
+    pub finishes: Option<Cow<'a, str>>,
     pub unkept_findings: i64,
-    pub action: Option<&'a str>,
+    pub action: Option<Cow<'a, str>>,
     pub prompt_tokens: Option<i64>,
     pub completion_tokens: Option<i64>,
     pub reasoning_tokens: Option<i64>,
@@ -76,37 +78,37 @@ pub struct EndText<'a> {
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are the columns of `finding`")]
 pub struct FindingText<'a> {
-    pub rule: &'a str,
-    pub pack: &'a str,
-    pub topic: Option<&'a str>,
-    pub detector: &'a str,
-    pub channel: &'a str,
+    pub rule: Cow<'a, str>,
+    pub pack: Cow<'a, str>,
+    pub topic: Option<Cow<'a, str>>,
+    pub detector: Cow<'a, str>,
+    pub channel: Cow<'a, str>,
     pub choice: i64,
     pub part: i64,
     pub start: i64,
     pub end: i64,
-    pub action: &'a str,
-    pub enforced: &'a str,
-    pub severity: &'a str,
+    pub action: Cow<'a, str>,
+    pub enforced: Cow<'a, str>,
+    pub severity: Cow<'a, str>,
 }
 
 /// A row of `evidence`.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are the columns of `evidence`")]
 pub struct EvidenceText<'a> {
-    pub channel: &'a str,
+    pub channel: Cow<'a, str>,
     pub start: i64,
     pub end: i64,
-    pub what: &'a str,
+    pub what: Cow<'a, str>,
 }
 
 /// A row of `attempt`.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are the columns of `attempt`")]
 pub struct AttemptText<'a> {
-    pub upstream: &'a str,
+    pub upstream: Cow<'a, str>,
     pub status: Option<i16>,
-    pub fault: Option<&'a str>,
+    pub fault: Option<Cow<'a, str>>,
     pub took_us: i64,
 }
 
@@ -117,7 +119,7 @@ pub struct LossText<'a> {
     pub stream: Uuid,
     pub sequence: i64,
     pub count: i64,
-    pub why: &'a str,
+    pub why: Cow<'a, str>,
 }
 
 /// What a leaf of a duplicate, an opening or a close stands for: nothing but its place.

@@ -33,14 +33,21 @@ impl Frontier {
 
     /// Appends a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        let mut node = leaf;
-        let mut size = self.size;
-        while size & 1 == 1 {
+        self.push_and_note(leaf, |_| {});
+    }
+
+    /// Appends a leaf, and tells of every subtree that it makes whole.
+    pub fn push_and_note(&mut self, leaf: Hash, mut note: impl FnMut(Node)) {
+        let mut hash = leaf;
+        let (mut level, mut index) = (0, self.size);
+        while index & 1 == 1 {
             let Some(left) = self.roots.pop() else { break };
-            node = Hash::node(&left, &node);
-            size >>= 1;
+            hash = Hash::node(&left, &hash);
+            index >>= 1;
+            level += 1;
+            note(Node { level, index, hash });
         }
-        self.roots.push(node);
+        self.roots.push(hash);
         self.size += 1;
     }
 
@@ -51,6 +58,17 @@ impl Frontier {
         let Some(last) = roots.next() else { return Hash::empty() };
         roots.fold(*last, |right, left| Hash::node(left, &right))
     }
+}
+
+/// The root of a whole subtree: of the leaves from `index` times 2^`level` on, 2^`level` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// How far above the leaves it stands.
+    pub level: u32,
+    /// Which of its level.
+    pub index: u64,
+    /// Its hash.
+    pub hash: Hash,
 }
 
 /// The root of these leaves.
@@ -81,6 +99,20 @@ impl Span {
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
+    }
+
+    /// The fewest whole subtrees that make up a span, from left to right: level and index of each.
+    #[must_use]
+    pub fn whole(self) -> Vec<(u32, u64)> {
+        let mut at = self.start;
+        let mut parts = Vec::new();
+        while at < self.end {
+            let fits = (self.end - at).ilog2();
+            let level = if at == 0 { fits } else { at.trailing_zeros().min(fits) };
+            parts.push((level, at >> level));
+            at += 1 << level;
+        }
+        parts
     }
 
     /// Both children of the node over this span: the left one is the largest power of two smaller than the span.

@@ -8,6 +8,7 @@
 //! | [`migrate`] | brings the schema to this version |
 //! | `partitions` | makes the days and months that rows fall into |
 //! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
+//! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`keys`] | callers' keys |
 
@@ -17,6 +18,7 @@ pub mod managed;
 pub mod migrate;
 
 mod insert;
+mod leaves;
 mod partitions;
 mod payload;
 mod rows;
