@@ -81,7 +81,7 @@ pub struct Problem {
 }
 
 /// What became of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// Everything holds, under a key or a checkpoint that the auditor brought.
@@ -239,7 +239,8 @@ impl Reading {
         let good = Hash::row(&row.salt.0, row.text.as_bytes()) == seen.leaf.row;
         seen.row = Some(good && seen.row != Some(false));
         if !good {
-            let what = format!("leaf {}: the row of {} {} was altered", row.index, seen.leaf.kind.name(), seen.leaf.record);
+            let what =
+                format!("leaf {}: the row of {} {} was altered", row.index, seen.leaf.kind.name(), seen.leaf.record);
             self.invalid(what);
             return;
         }
@@ -309,7 +310,12 @@ impl Reading {
     /// The tree, its signature and the auditor's checkpoints.
     fn check_head(&mut self, head: &Head, trust: &Trust) -> Signed {
         if head.until.checked_sub(head.from) != Some(self.leaves.len() as u64) {
-            self.incomplete(format!("leaves {} to {} should be there, {} are", head.from, head.until, self.leaves.len()));
+            self.incomplete(format!(
+                "leaves {} to {} should be there, {} are",
+                head.from,
+                head.until,
+                self.leaves.len()
+            ));
         }
         let Some(note) = self.checkpoint.clone() else {
             self.invalid("there is no checkpoint".to_owned());
@@ -415,7 +421,10 @@ impl Reading {
             Some(false) => Status::Altered,
             None if self.events.row_expired(leaf) => Status::ExpiredUnderPolicy,
             None => {
-                missing.push((leaf.record, format!("leaf {index}: the row of {} {} is missing", leaf.kind.name(), leaf.record)));
+                missing.push((
+                    leaf.record,
+                    format!("leaf {index}: the row of {} {} is missing", leaf.kind.name(), leaf.record),
+                ));
                 Status::Missing
             }
         };
@@ -436,13 +445,7 @@ impl Reading {
         worst
     }
 
-    fn report(
-        mut self,
-        head: Option<&Head>,
-        signed: Signed,
-        records: BTreeMap<Uuid, Status>,
-        running: u64,
-    ) -> Report {
+    fn report(mut self, head: Option<&Head>, signed: Signed, records: BTreeMap<Uuid, Status>, running: u64) -> Report {
         self.problems.sort_by(|a, b| b.grade.cmp(&a.grade));
         let gravest = self.problems.first().map(|problem| problem.grade);
         self.problems.truncate(LISTED);

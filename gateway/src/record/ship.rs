@@ -19,7 +19,7 @@ pub trait Sink: Send + Sync + 'static {
     fn write(&self, stream: Uuid, frames: &[Frame]) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Takes note that a stream is stored as a whole and gets no more frames. May be said again.
-    fn close(&self, stream: Uuid) -> impl Future<Output = Result<(), SinkError>> + Send;
+    fn finish(&self, stream: Uuid) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
 /// Why frames were not stored.

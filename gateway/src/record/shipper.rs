@@ -135,7 +135,7 @@ impl Shipper {
     /// start finds them and tells it.
     async fn remove<S: Sink>(&self, log: Arc<Log>, sink: &S) {
         let (streams, stream) = (self.streams.clone(), log.stream);
-        if let Err(error) = sink.close(stream).await {
+        if let Err(error) = sink.finish(stream).await {
             tracing::warn!(%error, %stream, "a stored spool cannot be closed yet");
             return;
         }

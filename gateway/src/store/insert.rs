@@ -41,7 +41,11 @@ pub(super) async fn insert_rows(
     insert_pending(connection, batch.drafts.iter().map(|draft| draft.leaf(log, stream))).await
 }
 
-async fn insert_begins(connection: &mut PgConnection, stream: Uuid, rows: &[BeginRow<'_>]) -> Result<Vec<i64>, sqlx::Error> {
+async fn insert_begins(
+    connection: &mut PgConnection,
+    stream: Uuid,
+    rows: &[BeginRow<'_>],
+) -> Result<Vec<i64>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -76,7 +80,11 @@ async fn insert_begins(connection: &mut PgConnection, stream: Uuid, rows: &[Begi
     .await
 }
 
-async fn insert_ends(connection: &mut PgConnection, stream: Uuid, rows: &[EndRow<'_>]) -> Result<Vec<i64>, sqlx::Error> {
+async fn insert_ends(
+    connection: &mut PgConnection,
+    stream: Uuid,
+    rows: &[EndRow<'_>],
+) -> Result<Vec<i64>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }

@@ -10,6 +10,8 @@
 //! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
+//! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
+//! | [`proofs`], `told` | evidence bundles out of it |
 //! | [`keys`] | callers' keys |
 
 mod pool;
@@ -22,10 +24,14 @@ mod leaves;
 mod partitions;
 mod payload;
 mod rows;
+mod told;
 mod write;
 
+mod events;
 pub mod keys;
+pub mod proofs;
 pub mod records;
+pub mod seal;
 pub mod texts;
 pub mod trace;
 

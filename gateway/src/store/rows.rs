@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
+use crate::config::Recording;
+use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::ledger::hash::Hash;
 use crate::ledger::leaf::{Kind, Part};
 use crate::ledger::row;
-use crate::config::Recording;
-use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::record::{Attempt, Begin, End, Entry, Frame};
 
 /// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
@@ -131,7 +131,14 @@ impl<'a> Batch<'a> {
                 Entry::Closed { exchange, why } => {
                     let key = key(*exchange, frame.at);
                     let sequence = signed(frame.sequence);
-                    batch.ends.push(EndRow { key, sequence, at: frame.at, ending: why.name(), end: None, salt: salt()? });
+                    batch.ends.push(EndRow {
+                        key,
+                        sequence,
+                        at: frame.at,
+                        ending: why.name(),
+                        end: None,
+                        salt: salt()?,
+                    });
                     batch.draft_end(frame, Vec::new());
                 }
                 Entry::Loss { count, why } => batch.loss(frame, *count, why.name())?,
@@ -151,7 +158,14 @@ impl<'a> Batch<'a> {
             let headers = serde_json::to_vec(&begin.headers).unwrap_or_default().into();
             self.payload(key, "headers", &[headers], &mut parts)?;
         }
-        self.drafts.push(Draft { kind: Kind::Begin, record: key.exchange, sequence: row.sequence, time: begin.at, row: hash, parts });
+        self.drafts.push(Draft {
+            kind: Kind::Begin,
+            record: key.exchange,
+            sequence: row.sequence,
+            time: begin.at,
+            row: hash,
+            parts,
+        });
         self.begins.push(row);
         Ok(())
     }

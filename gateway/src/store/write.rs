@@ -31,7 +31,7 @@ impl Sink for Store {
         within_time(self.store_frames(stream, frames)).await?
     }
 
-    async fn close(&self, stream: Uuid) -> Result<(), SinkError> {
+    async fn finish(&self, stream: Uuid) -> Result<(), SinkError> {
         Ok(within_time(self.close_stream(stream)).await??)
     }
 }

@@ -53,10 +53,7 @@ fn published_roots_come_out() {
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
     ];
     let mut frontier = Frontier::default();
-    assert_eq!(
-        format!("{:?}", frontier.root()),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
+    assert_eq!(format!("{:?}", frontier.root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     for (input, root) in inputs.iter().zip(roots) {
         frontier.push(Hash::leaf(input));
         assert_eq!(format!("{:?}", frontier.root()), root);

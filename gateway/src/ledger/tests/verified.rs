@@ -142,7 +142,8 @@ fn tampered(change: impl Fn(&mut Vec<Line>)) -> Report {
 #[test]
 fn each_way_to_tamper_is_named() {
     let row = tampered(|lines| {
-        let Some(Line::Row(row)) = lines.iter_mut().find(|line| matches!(line, Line::Row(row) if row.index == 2)) else {
+        let Some(Line::Row(row)) = lines.iter_mut().find(|line| matches!(line, Line::Row(row) if row.index == 2))
+        else {
             panic!("no row")
         };
         row.text = row.text.replace("refused", "complied");
