@@ -92,6 +92,17 @@ CREATE TABLE payload_kept (LIKE payload INCLUDING ALL);
 ALTER TABLE payload_kept ALTER COLUMN bytes SET STORAGE EXTERNAL;
 COMMENT ON TABLE payload_kept IS 'Payloads whose day was dropped while something held them';
 
+CREATE TABLE erasure (
+    id          uuid        PRIMARY KEY,
+    asked_by    text        NOT NULL,
+    asked_at    timestamptz NOT NULL DEFAULT now(),
+    why         text        NOT NULL,
+    exchanges   uuid[]      NOT NULL,
+    approved_by text        CHECK (approved_by <> asked_by),
+    done_at     timestamptz
+);
+COMMENT ON TABLE erasure IS 'Erasures that were asked for; where two persons are needed, the second is never the first';
+
 CREATE TABLE document (
     digest text        PRIMARY KEY,
     name   text        NOT NULL,
@@ -99,3 +110,19 @@ CREATE TABLE document (
     since  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE document IS 'Texts that records refer to by digest';
+
+-- Drops one partition of a table of records, and nothing else.
+CREATE FUNCTION drop_partition(name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_inherits
+        WHERE inhrelid = to_regclass(name)
+          AND inhparent IN ('payload'::regclass, 'record_begin'::regclass, 'record_end'::regclass,
+                            'finding'::regclass, 'evidence'::regclass, 'attempt'::regclass)
+    ) THEN
+        RAISE EXCEPTION 'no partition of records is named %', name;
+    END IF;
+    EXECUTE format('DROP TABLE %I', name);
+END
+$$;

@@ -11,14 +11,17 @@ use tokio::time::Instant;
 use super::build::keyring_copy;
 use super::sealing::Sealer;
 use super::watch::Database;
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::identify::Keys;
-use crate::record::Shipper;
+use crate::record::{Shipper, wall_clock};
+use crate::store::retention::{Dropped, enforce};
 use crate::store::{Store, migrate};
 use crate::{keyring, store};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
+/// How often it is looked whether records are older than they may be.
+const RETAIN: Duration = Duration::from_secs(3600);
 /// How often a database that is away, or cannot be migrated, is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -29,6 +32,7 @@ pub(super) struct Background {
     stop_shipping: oneshot::Sender<()>,
     keys: JoinHandle<()>,
     sealing: JoinHandle<Sealer>,
+    retaining: JoinHandle<()>,
     stop_sealing: oneshot::Sender<()>,
 }
 
@@ -51,6 +55,7 @@ impl Background {
         }
         let runtime = tokio::runtime::Handle::current();
         let (stop_shipping, stop) = oneshot::channel();
+        let retaining = runtime.spawn(retain(store.clone(), config.retention.clone(), ready.clone()));
         let (stop_sealing, no_more) = oneshot::channel();
         let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
@@ -68,12 +73,13 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing }
+        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining }
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
+        self.retaining.abort();
         let _ = self.stop_shipping.send(());
         // A database that is away is not waited for: the spool keeps what it did not get.
         let there = matches!(tokio::time::timeout_at(deadline, self.store.ready()).await, Ok(Ok(())));
@@ -116,6 +122,26 @@ async fn ship(
         _ = stop => {}
     }
     shipper
+}
+
+/// Lets go of what is older than it may be, every hour.
+async fn retain(store: Store, retention: Retention, mut ready: watch::Receiver<bool>) {
+    if retention.payload_days.is_none() && retention.metadata_months.is_none() {
+        return;
+    }
+    if ready.wait_for(|ready| *ready).await.is_err() {
+        return;
+    }
+    loop {
+        match enforce(&store, &retention, wall_clock()).await {
+            Ok(dropped) if dropped == Dropped::default() => {}
+            Ok(dropped) => {
+                tracing::info!(partitions = ?dropped.partitions, kept = dropped.kept, expired = dropped.expired, "retention");
+            }
+            Err(error) => tracing::warn!(%error, "retention waits for the database"),
+        }
+        tokio::time::sleep(RETAIN).await;
+    }
 }
 
 /// Seals records, until it is told to stop.

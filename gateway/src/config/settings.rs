@@ -27,6 +27,8 @@ pub struct Config {
     pub spool: Spool,
     /// How the ledger over them is signed.
     pub ledger: Ledger,
+    /// How long they are kept.
+    pub retention: Retention,
     /// Who may call.
     pub callers: Callers,
     /// What can answer, in the order of the file.
@@ -157,6 +159,28 @@ pub struct Ledger {
     pub name: String,
     /// The key, Ed25519 in PKCS#8; `None` for one that is made in the data directory.
     pub key_file: Option<PathBuf>,
+}
+
+/// How long records are kept, and who may take them away.
+#[derive(Debug, Clone, Default)]
+pub struct Retention {
+    /// Days that requests and replies are kept; `None` for ever.
+    pub payload_days: Option<u32>,
+    /// Months that everything else is kept; `None` for ever.
+    pub metadata_months: Option<u32>,
+    /// Findings whose payloads are kept longer.
+    pub classes: Vec<RetentionClass>,
+    /// Whether an erasure needs a second person.
+    pub two_person_erasure: bool,
+}
+
+/// Findings whose payloads are kept longer.
+#[derive(Debug, Clone)]
+pub struct RetentionClass {
+    /// A rule or a topic.
+    pub name: String,
+    /// Days that their exchanges' payloads are kept.
+    pub payload_days: u32,
 }
 
 /// What is promised of a route's records.

@@ -12,6 +12,7 @@
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
 //! | [`proofs`], `told` | evidence bundles out of it |
+//! | [`custody`], [`retention`] | what takes records away, and what keeps them |
 //! | [`keys`] | callers' keys |
 
 mod pool;
@@ -27,10 +28,12 @@ mod rows;
 mod told;
 mod write;
 
+pub mod custody;
 mod events;
 pub mod keys;
 pub mod proofs;
 pub mod records;
+pub mod retention;
 pub mod seal;
 pub mod texts;
 pub mod trace;

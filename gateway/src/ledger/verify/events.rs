@@ -32,6 +32,9 @@ struct Dropped {
     /// Exchanges that were moved elsewhere before, because something holds them.
     #[serde(default)]
     kept: HashSet<Uuid>,
+    /// Where there are any: the only exchanges of that time that were dropped, because they had been kept before.
+    #[serde(default)]
+    only: HashSet<Uuid>,
 }
 
 impl Events {
@@ -71,7 +74,11 @@ impl Events {
     fn expired(&self, table: &str, exchange: Uuid) -> bool {
         let Some(at) = micros(exchange) else { return false };
         let covers = |drop: &Dropped| drop.table == table && (drop.from..drop.until).contains(&at);
-        self.dropped.iter().any(|drop| covers(drop) && !drop.kept.contains(&exchange))
+        let meant = |drop: &Dropped| match drop.only.is_empty() {
+            true => !drop.kept.contains(&exchange),
+            false => drop.only.contains(&exchange),
+        };
+        self.dropped.iter().any(|drop| covers(drop) && meant(drop))
     }
 }
 

@@ -1,16 +1,21 @@
 //! The ledger in the database: sealed by racing gateways, exported, verified, and tampered with in every way.
 
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, query_scalar};
 use uuid::Uuid;
 
 use super::fixtures::{begin, end, frames, id};
 use super::with_store;
+use crate::config::{Retention, RetentionClass};
+use crate::exchange::ExchangeId;
 use crate::ledger::checkpoint::{Checkpoint, Signer};
 use crate::ledger::verify::{Conclusion, Reading, Report, Status, Trust};
-use crate::record::{ClosedWhy, Entry, LossWhy, Sink};
+use crate::record::{ClosedWhy, Entry, LossWhy, Sink, wall_clock};
 use crate::store::Store;
+use crate::store::custody::{Authority, Whose, approve, ask, erase, hold, release};
 use crate::store::proofs::{BundleError, Wish, bundle};
+use crate::store::retention::enforce;
 use crate::store::seal::{SealError, Turn, seal, standing, waiting};
+use crate::store::trace::show;
 
 fn signer() -> Signer {
     Signer::read("ledger.test", &Signer::generate().expect("random numbers")).expect("a key")
@@ -83,11 +88,9 @@ fn a_part_of_the_time_is_proven_alone_and_continues_an_earlier_head() {
             store.write(stream, &frames(stream, u64::from(number) * 2 + 1, pair)).await.expect("stored");
             sealed(&store, &signer).await;
         }
-        let notes: Vec<String> = sqlx::query_scalar("SELECT note FROM checkpoint ORDER BY size")
-            .fetch_all(&store.pool)
-            .await
-            .expect("notes");
-        let now = crate::record::wall_clock();
+        let notes: Vec<String> =
+            query_scalar("SELECT note FROM checkpoint ORDER BY size").fetch_all(&store.pool).await.expect("notes");
+        let now = wall_clock();
         let wish = Wish::Between(now - time::Duration::minutes(45), now - time::Duration::minutes(15));
         let mut out = Vec::new();
         let written = bundle(&store, wish, &notes[1..2], &mut out, |_, _| {}).await.expect("a bundle");
@@ -219,6 +222,104 @@ fn a_changed_ledger_is_named() {
          UPDATE leaf SET leaf_index = CASE leaf_index WHEN -3 THEN 4 ELSE 3 END WHERE leaf_index < 0",
         |report| assert_eq!(report.conclusion, Conclusion::Invalid),
     );
+}
+
+#[test]
+fn what_is_erased_is_gone_and_still_proven_unless_it_is_held() {
+    with_store(async |store| {
+        let (signer, stream) = (signer(), Uuid::now_v7());
+        traffic(&store, stream, 1, 4).await;
+        sealed(&store, &signer).await;
+        let all: Vec<Uuid> = query_scalar("SELECT exchange FROM record_begin ORDER BY sequence")
+            .fetch_all(&store.pool)
+            .await
+            .expect("ids");
+        let authority = Authority { by: "ana", why: "article 17" };
+        let whose = |ids: &[Uuid]| Whose::Exchanges(ids.to_vec());
+        assert_eq!(hold(&store, &whose(&all[2..3]), "case 7", authority).await, Ok(1));
+        assert_eq!(hold(&store, &whose(&all[2..3]), "case 7", authority).await, Ok(0), "held already");
+        let strange = Uuid::now_v7();
+        let done = erase(&store, &whose(&[all[0], all[2], strange]), authority).await.expect("erased");
+        assert_eq!((done.erased, done.held, done.unknown), (vec![all[0]], vec![all[2]], vec![strange]));
+        let left = show(&store, all[0]).await.expect("a record").expect("its row");
+        assert!(
+            left.payloads.is_empty() && left.record.prompt_preview.is_none() && left.record.answer_preview.is_none()
+        );
+        sealed(&store, &signer).await;
+        let report = verified(&store, &trusting(&signer)).await;
+        assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
+        assert_eq!(report.exceptions.into_iter().collect::<Vec<_>>(), [(all[0], Status::ErasedUnderAuthority)]);
+
+        assert_eq!(release(&store, "case 7", authority).await, Ok(1));
+        let asked = ask(&store, &whose(&all[2..3]), authority).await.expect("asked");
+        let request = asked.waits_for_approval.expect("a request");
+        assert_eq!(approve(&store, request, "ana").await, Ok(None), "nobody approves his own request");
+        let done = approve(&store, request, "ben").await.expect("approved").expect("done");
+        assert_eq!(done.erased, [all[2]]);
+        assert_eq!(approve(&store, request, "cy").await, Ok(None), "it is done");
+        let now = wall_clock() + time::Duration::seconds(1);
+        let caller = Whose::Caller { name: "ana".to_owned(), since: now - time::Duration::days(2), until: now };
+        assert_eq!(
+            erase(&store, &caller, authority).await.expect("erased").erased.len(),
+            4,
+            "those erased before have rows"
+        );
+    });
+}
+
+#[test]
+fn retention_drops_whole_days_and_months_and_keeps_what_is_held() {
+    with_store(async |store| {
+        let (signer, stream) = (signer(), Uuid::now_v7());
+        let day = 24 * 60;
+        let (old, held, flagged, new) = (id(1, 40 * day), id(2, 40 * day), id(3, 40 * day), id(4, 0));
+        let mut entries = Vec::new();
+        for exchange in [old, held, flagged, new] {
+            let mut end = end(exchange);
+            if exchange != flagged {
+                end.findings.clear();
+            }
+            entries.push(Entry::Begin(Box::new(begin(exchange))));
+            entries.push(Entry::End(Box::new(end)));
+        }
+        store.write(stream, &frames(stream, 1, entries)).await.expect("stored");
+        sealed(&store, &signer).await;
+        let authority = Authority { by: "ana", why: "court" };
+        hold(&store, &Whose::Exchanges(vec![held.0]), "case 7", authority).await.expect("held");
+        let rule: String =
+            query_scalar("SELECT rule FROM finding LIMIT 1").fetch_one(&store.pool).await.expect("a rule");
+        let classes = vec![RetentionClass { name: rule, payload_days: 90 }];
+        let retention =
+            Retention { payload_days: Some(30), metadata_months: Some(1), classes, two_person_erasure: false };
+        let dropped = enforce(&store, &retention, wall_clock()).await.expect("enforced");
+        assert_eq!(dropped.partitions.len(), 1, "a day of payloads; the month of rows is held: {dropped:?}");
+        let parts = async |exchange: ExchangeId| {
+            let trace = show(&store, exchange.0).await.expect("a record");
+            trace.map(|trace| trace.payloads.len())
+        };
+        assert_eq!(parts(old).await, Some(0));
+        assert!(parts(held).await > Some(0) && parts(flagged).await > Some(0) && parts(new).await > Some(0));
+        sealed(&store, &signer).await;
+        let report = verified(&store, &trusting(&signer)).await;
+        assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
+        assert_eq!(report.exceptions.get(&old.0), Some(&Status::ExpiredUnderPolicy));
+        assert_eq!(report.exceptions.len(), 1);
+
+        release(&store, "case 7", authority).await.expect("released");
+        let later = wall_clock() + time::Duration::days(70);
+        let dropped = enforce(&store, &retention, later).await.expect("enforced");
+        assert!(
+            dropped.expired > 0 && dropped.partitions.iter().any(|name| name.starts_with("record_begin")),
+            "{dropped:?}"
+        );
+        sealed(&store, &signer).await;
+        let report = verified(&store, &trusting(&signer)).await;
+        assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
+        assert_eq!(report.records.get("expired-under-policy"), Some(&4));
+        // Dropped by hand instead: nothing says why.
+        store.pool.execute("DELETE FROM event WHERE kind = 'retention_drop'").await.expect("tampered");
+        assert_eq!(verified(&store, &trusting(&signer)).await.conclusion, Conclusion::Incomplete);
+    });
 }
 
 #[test]
