@@ -66,12 +66,15 @@ pub(super) async fn end_rows(connection: &mut PgConnection, wanted: Wanted<'_>) 
     Ok(rows.iter().map(told).collect::<Result<_, sqlx::Error>>()?)
 }
 
+/// A row of `payload`, or of `payload_kept`.
+type PayloadRow = (Uuid, String, String, i64, Vec<u8>, Option<Vec<u8>>);
+
 /// Payloads, by exchange and part.
 pub(super) async fn payloads(
     connection: &mut PgConnection,
     (ids, times): Wanted<'_>,
 ) -> Result<HashMap<(Uuid, String), Kept>, Error> {
-    let rows: Vec<(Uuid, String, String, i64, Vec<u8>, Option<Vec<u8>>)> = query_as(
+    let rows: Vec<PayloadRow> = query_as(
         "WITH wanted AS (SELECT DISTINCT * FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at))
          SELECT p.exchange, part, codec, size, bytes, salt FROM wanted
          JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
@@ -83,7 +86,7 @@ pub(super) async fn payloads(
     .bind(times)
     .fetch_all(connection)
     .await?;
-    let kept = |(exchange, part, codec, size, bytes, salt): (Uuid, String, String, i64, Vec<u8>, _)| {
+    let kept = |(exchange, part, codec, size, bytes, salt): PayloadRow| {
         // What cannot be unpacked is shown as it lies there, and will not have the hash that it should.
         let bytes = unpack(&codec, size, bytes.clone()).unwrap_or(bytes);
         ((exchange, part.clone()), Kept { part, salt, bytes })

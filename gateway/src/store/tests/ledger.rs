@@ -111,7 +111,8 @@ fn racing_sealers_make_one_tree() {
         let stream = Uuid::now_v7();
         for number in 0..8u8 {
             traffic(&store, stream, u64::from(number) * 3 + 1, 1).await;
-            let turns = futures_join(seal(&store, &signers[0], None), seal(&store, &signers[1], None)).await;
+            let [first, second] = signers.each_ref().map(|signer| Box::pin(seal(&store, signer, None)));
+            let turns = tokio::join!(first, second);
             assert!(turns.0.is_ok() && turns.1.is_ok(), "{turns:?}");
         }
         while let Turn::Sealed(_) | Turn::Busy = seal(&store, &signers[0], None).await.expect("sealed") {}
@@ -121,10 +122,6 @@ fn racing_sealers_make_one_tree() {
         assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
         assert_eq!(report.records.values().sum::<u64>(), 8);
     });
-}
-
-async fn futures_join<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
-    tokio::join!(a, b)
 }
 
 /// Does something to a sealed database with five exchanges, and verifies it.
