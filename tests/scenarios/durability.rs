@@ -168,10 +168,10 @@ async fn a_killed_gateway_has_recorded_all_that_was_answered_and_closes_what_was
     assert_eq!(report["conclusion"], "verified", "{report}");
 }
 
-/// How often the gateway is killed: `CANDOR_KILLS` of three, where it is set.
+/// How often the gateway is killed: `TEST_KILLS` of three, where it is set.
 fn rounds() -> usize {
     #[expect(clippy::disallowed_methods, reason = "the long version of one test is asked for by this variable")]
-    let asked = std::env::var("CANDOR_KILLS").ok();
+    let asked = std::env::var("TEST_KILLS").ok();
     asked.and_then(|count| count.parse().ok()).unwrap_or(3)
 }
 
