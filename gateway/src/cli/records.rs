@@ -21,6 +21,8 @@ pub enum Records {
     Hold(RecordsHold),
     /// End the protection of a matter's exchanges.
     Release(RecordsRelease),
+    /// Drop what is older than `retention` allows; a gateway does so by itself where its database user may.
+    Retain(Configured),
 }
 
 /// Which exchanges are meant.

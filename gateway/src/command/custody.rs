@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::database::{Expect, with_store};
+use super::database::{Expect, with_any_store, with_store};
 use super::records::back;
 use super::{Failure, print};
-use crate::cli::{Meant, RecordsErase, RecordsHold, RecordsRelease};
+use crate::cli::{Configured, Meant, RecordsErase, RecordsHold, RecordsRelease};
 use crate::record::wall_clock;
 use crate::store::custody::{self, Authority, Erased, Whose};
+use crate::store::retention::enforce;
 
 /// Runs `records erase`.
 pub(super) fn erase(arguments: &RecordsErase) -> Result<ExitCode, Failure> {
@@ -68,6 +69,25 @@ pub(super) fn release(arguments: &RecordsRelease) -> Result<ExitCode, Failure> {
     })?;
     tell(arguments.configured.json, "released", released);
     Ok(if released > 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Runs `records retain`.
+pub(super) fn retain(configured: &Configured) -> Result<ExitCode, Failure> {
+    let retention = print::configuration(configured)?.config.retention;
+    if retention.payload_days.is_none() && retention.metadata_months.is_none() {
+        return Err(Failure::usage("nothing expires: set retention.payload_days or retention.metadata_months"));
+    }
+    let dropped =
+        with_any_store(configured, Expect::Cluster, async |store| Ok(enforce(store, &retention, wall_clock()).await?))?;
+    if configured.json {
+        print::line(
+            json!({"partitions": dropped.partitions, "kept": dropped.kept, "expired": dropped.expired}).to_string(),
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    dropped.partitions.iter().for_each(|name| print::line(format!("dropped {name}")));
+    print::line(format!("{} payloads kept aside, {} of those kept before expired", dropped.kept, dropped.expired));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell(json: bool, what: &str, count: u64) {

@@ -40,6 +40,7 @@ pub(super) fn run(command: &Records) -> Result<ExitCode, Failure> {
         Records::Erase(arguments) => custody::erase(arguments),
         Records::Hold(arguments) => custody::hold(arguments),
         Records::Release(arguments) => custody::release(arguments),
+        Records::Retain(configured) => custody::retain(configured),
     }
 }
 

@@ -7,6 +7,7 @@ mod keys;
 mod ledger;
 mod migrate;
 mod records;
+mod roles;
 mod write;
 
 use std::ffi::OsString;
