@@ -269,9 +269,9 @@ fn nothing_unfinished_and_no_machine_stands_in_the_repository() {
 #[test]
 fn migrations_are_numbered_without_gaps_and_say_why() {
     let mut complaints = Vec::new();
-    for ((path, text), number) in
-        files(&[".sql"]).into_iter().filter(|(path, _)| path.starts_with("migrations/")).zip(1..)
-    {
+    // Roles are given by whoever owns the database, when he likes: no step forward.
+    let is_step = |path: &str| path.starts_with("migrations/") && path != "migrations/roles.sql";
+    for ((path, text), number) in files(&[".sql"]).into_iter().filter(|(path, _)| is_step(path)).zip(1..) {
         let name = path.trim_start_matches("migrations/");
         if !name.starts_with(&format!("{number:04}_")) {
             complaints.push(format!("{path} should have the number {number:04}"));

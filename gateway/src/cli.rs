@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod records;
 
 pub use records::{
-    Ledger, Meant, Records, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease, RecordsShow, Verify,
+    Ledger, Meant, Records, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease, RecordsShow, Spool,
+    SpoolImport, Verify,
 };
 
 /// Policy-aware reasoning gateway and auditing proxy.
@@ -41,6 +42,9 @@ pub enum Command {
     /// Look at the ledger over all records.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Records on this machine's disk that are not in the database yet.
+    #[command(subcommand)]
+    Spool(Spool),
     /// Manage callers' keys.
     #[command(subcommand)]
     Keys(Keys),

@@ -158,3 +158,26 @@ async fn two_gateways_on_one_database_make_one_ledger() {
     let trusted = ["--key", keys[0].as_str(), "--key", keys[1].as_str()];
     check(&bundle, &trusted, 0, json!({"present-verified": 20})).await;
 }
+
+#[tokio::test]
+async fn the_spool_of_a_gateway_that_is_gone_is_imported_elsewhere() {
+    let upstream = upstream().await;
+    let absent = crate::harness::database::Cluster::absent();
+    let mut lost = Setup::before(&upstream).database(&absent.url("postgres")).start().await;
+    let ids = questions(&lost, 4).await;
+    let directory = lost.data().to_string_lossy().into_owned();
+    let other = Setup::before(&upstream).start().await;
+    let busy = other.candor(&["spool", "import", &directory]).await;
+    assert_eq!(busy.code, 3, "{}", busy.err);
+    lost.kill().await;
+    let waiting = lost.candor(&["spool", "status", "--json"]).await;
+    assert_eq!(waiting.lines().iter().filter(|one| one["in_use"] == false && one["segments"] != 0).count(), 1);
+    let imported = other.candor(&["spool", "import", &directory, "--json"]).await;
+    assert_eq!((imported.code, imported.json()), (0, json!({"streams": 1, "frames_left": 0})), "{}", imported.err);
+    for id in &ids {
+        assert_eq!(other.record(id).await["ending"], "complete");
+    }
+    let nothing = other.candor(&["spool", "import", "/nowhere"]).await;
+    assert_eq!(nothing.code, 2);
+    assert_eq!(lost.candor(&["spool", "status"]).await.out.trim(), "nothing waits");
+}

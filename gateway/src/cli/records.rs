@@ -199,3 +199,23 @@ pub struct RecordsShow {
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,
 }
+
+/// Records on this machine's disk.
+#[derive(Debug, Subcommand)]
+pub enum Spool {
+    /// Which streams wait, and how much of them.
+    Status(Configured),
+    /// Store the spool of a gateway that will not come back; it must not be running.
+    Import(SpoolImport),
+}
+
+/// Store another gateway's spool.
+#[derive(Debug, Args)]
+pub struct SpoolImport {
+    /// That gateway's data directory.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}

@@ -17,6 +17,7 @@ mod records;
 mod replay;
 mod serve;
 mod show;
+mod spool;
 mod table;
 mod train;
 mod verify;
@@ -38,6 +39,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Records(arguments) => records::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Spool(arguments) => spool::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::ManagedPostgres(arguments) => Err(crate::store::managed::become_postgres(&arguments.program).into()),

@@ -21,3 +21,4 @@ pub use record::{Attempt, Begin, End, wall_clock};
 pub use recorder::{Durable, Error, Lost, Recorder, Refused, Slot};
 pub use ship::{ClosedWhy, Entry, Frame, LossWhy, Sink, SinkError};
 pub use shipper::Shipper;
+pub use spool::Waiting;

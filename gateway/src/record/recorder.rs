@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::counts::Counts;
 use super::ship::{ClosedWhy, Entry, LossWhy};
 use super::shipper::Shipper;
-use super::spool::{Disk, Files, Job, Queue, Streams, Writer, awaited, closing};
+use super::spool::{Disk, Files, Job, Queue, Streams, Waiting, Writer, awaited, closing, look};
 use super::{Begin, End};
 use crate::config::{Recording, Spool};
 use crate::exchange::ExchangeId;
@@ -86,6 +86,14 @@ struct Inner {
 }
 
 impl Recorder {
+    /// The streams that lie under a data directory, oldest first, without taking any of them over.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn look(data: &Path) -> io::Result<Vec<Waiting>> {
+        look(&Files, data)
+    }
+
     /// Begins a stream of records under a data directory, and takes over those of processes that died.
     ///
     /// # Errors

@@ -20,6 +20,43 @@ pub(in crate::record) struct Streams {
     segment_bytes: u64,
 }
 
+/// One stream on the disk, as it is seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Waiting {
+    /// Its id.
+    pub stream: Uuid,
+    /// Whether a process is writing or shipping it.
+    pub in_use: bool,
+    /// Segments that are not stored as a whole.
+    pub segments: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Files that are kept for people to look at: damaged segments, frames that the store can never hold.
+    pub evidence: Vec<String>,
+}
+
+/// The streams that lie under a data directory, oldest first.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(in crate::record) fn look(disk: &dyn Disk, data: &Path) -> io::Result<Vec<Waiting>> {
+    let root = data.join("spool");
+    let mut found = Vec::new();
+    for name in disk.list(&root)? {
+        let Ok(stream) = name.parse::<Uuid>() else { continue };
+        let directory = root.join(name);
+        // A directory that vanishes meanwhile is stored.
+        let Ok(names) = disk.list(&directory) else { continue };
+        let in_use = matches!(disk.lock(&directory.join(LOCK)), Ok(None));
+        let segments = names.iter().filter(|name| Segment::parse(name).is_some());
+        let sizes: Vec<u64> = segments.map(|name| disk.size(&directory.join(name)).unwrap_or_default()).collect();
+        let evidence = names.iter().filter(|name| Segment::is_evidence(name)).cloned().collect();
+        found.push(Waiting { stream, in_use, segments: sizes.len(), bytes: sizes.iter().sum(), evidence });
+    }
+    found.sort_unstable_by_key(|waiting| waiting.stream);
+    Ok(found)
+}
+
 /// The file whose lock says that a process lives.
 const LOCK: &str = "lock";
 

@@ -29,7 +29,8 @@ mod scan;
 mod tests;
 mod write;
 
-pub(super) use directory::Streams;
+pub use directory::Waiting;
+pub(super) use directory::{Streams, look};
 pub(super) use disk::{Disk, Files};
 #[cfg(test)]
 pub(super) use disk::{Input, Lock, Output};
