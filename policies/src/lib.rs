@@ -33,8 +33,8 @@ pub use shipped::{shipped, shipped_names, usual_names};
 pub use source::pack_schema;
 pub use trial::TestResult;
 pub use verdict::{
-    Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, ModelError, Outcome, Step, TrainError, Trained,
-    Verdict, train,
+    Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, Memory, ModelError, Observation, Origin, Outcome,
+    Step, TrainError, Trained, Verdict, train,
 };
 
 pub(crate) use source::Place;

@@ -21,6 +21,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pipeline::Gateway;
 use crate::record::{Recorder, Shipper, wall_clock};
+use crate::screen::Memory;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::store::managed::Cluster;
@@ -71,6 +72,7 @@ struct Shared {
     door: Arc<Door>,
     backends: Arc<Backends>,
     recorder: Recorder,
+    memory: Arc<Memory>,
     metrics: Arc<Metrics>,
     traces: Traces,
     health: Arc<Health>,
@@ -86,6 +88,7 @@ impl Shared {
             door: self.door.clone(),
             upstreams: Arc::new(Upstreams::new(&self.backends)),
             recorder: self.recorder.clone(),
+            memory: self.memory.clone(),
             metrics: self.metrics.clone(),
             traces: self.traces.clone(),
             health: self.health.clone(),
@@ -113,7 +116,8 @@ fn shared(
     let health = Arc::new(parts::health(&metrics, config, seen));
     let traces = export.map(Export::traces).unwrap_or_default();
     let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
-    Shared { snapshot, keys, door, backends, recorder, metrics, traces, health, database }
+    let memory = Arc::new(Memory::default());
+    Shared { snapshot, keys, door, backends, recorder, memory, metrics, traces, health, database }
 }
 
 /// Name of the copy of callers' keys in the data directory.

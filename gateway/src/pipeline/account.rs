@@ -15,7 +15,7 @@ use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Se
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
-use crate::screen::{Case, Found, HostError, judge};
+use crate::screen::{Case, Found, HostError, Origin, judge};
 
 /// Set when the client's side of an exchange was dropped before it was answered.
 pub(super) type ClientLeft = Arc<AtomicBool>;
@@ -201,7 +201,8 @@ impl Account {
             exposes_reasoning: self.exposes_reasoning,
             tools_called: text(Channel::Tool).is_some(),
         };
-        Verdict { choice, ..judge(&self.admission.snapshot.judge, &case) }
+        let origin = Origin { model: &self.model, route: self.upstream.as_deref().unwrap_or_default() };
+        Verdict { choice, ..judge(&self.admission.snapshot.judge, &case, origin, &self.gateway.memory) }
     }
 
     fn measure(&mut self, ending: Ending, outcome: &Outcome, verdict: &Verdict) {

@@ -48,6 +48,8 @@ pub struct Gateway {
     pub upstreams: Arc<Upstreams>,
     /// Where records go.
     pub recorder: Recorder,
+    /// What exchanges have shown of models, for the verdicts on later ones.
+    pub memory: Arc<screen::Memory>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Spans, where they are exported.

@@ -9,7 +9,7 @@ mod track;
 
 pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
-pub use judge::{Case, HostError, judge};
+pub use judge::{Case, HostError, Memory, Origin, judge, judge_knowing, observe};
 pub use prompt::{Outcome, Screened};
 pub use rules::{Rules, Watch, shipped_packs, usual_packs};
 
