@@ -34,6 +34,7 @@ struct Line {
     source: Option<String>,
     lang: Option<String>,
     model: Option<String>,
+    sampling_weight: Option<Value>,
     /// What answered, where the file says so: answers of one model over several routes are told apart.
     route: Option<String>,
 }
@@ -86,8 +87,11 @@ pub(super) fn run(arguments: &cli::Classify) -> Result<ExitCode, Failure> {
         print::progress(&format!("{number} lines judged"));
     })?;
     print::progress("");
-    if arguments.labels {
-        quality.lines(table::room()).iter().for_each(print::line);
+    if arguments.labels && arguments.json {
+        print::line(quality.json().to_string());
+    } else if arguments.labels && !quality.is_empty() {
+        let room = table::room();
+        quality.lines(room).iter().chain(&quality.calibration(room)).for_each(print::line);
     }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -214,6 +218,8 @@ impl Court {
             model: known(line.model),
             label,
             outcome: verdict.outcome,
+            confidence: verdict.confidence,
+            stands_for: line.sampling_weight.as_ref().and_then(weight).unwrap_or(1.0),
         });
         Judged { text: verdict_line(id, &verdict, &topics), is_fault: false, graded }
     }
@@ -273,6 +279,12 @@ fn fault(id: Option<Value>, line: usize, fault: &str) -> Judged {
         map.insert("id".to_owned(), id);
     }
     Judged { text: out.to_string(), is_fault: true, graded: None }
+}
+
+/// How many exchanges a sampled line stands for: a number, or one as text.
+fn weight(value: &Value) -> Option<f64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
+    (number.is_finite() && number > 0.0).then_some(number)
 }
 
 /// An HTTP status inside an error object, where vendors and relays put it.

@@ -46,14 +46,19 @@ pub(super) fn run(arguments: &PolicyTrain) -> Result<ExitCode, Failure> {
             (true, false) => "partial",
             (true, true) => "refused",
         };
-        quality.add(&graded(line, *label, outcome));
+        let confidence = match outcome {
+            "complied" => 1.0 - any,
+            "partial" => any - full.min(*any),
+            _ => full.min(*any),
+        };
+        quality.add(&graded(line, *label, (outcome, confidence)));
     }
     print::line(format!(
         "{} examples, {} bytes of weights; what weights fitted without each example's group say of it:",
         examples.len(),
         trained.model.len(),
     ));
-    quality.lines(room()).iter().for_each(print::line);
+    quality.lines(room()).iter().chain(&quality.calibration(room())).for_each(print::line);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,9 +93,10 @@ fn example(line: &Line, label: Label) -> Example<'_> {
     Example { case, label, weight, group: line.group.as_deref().unwrap_or(&line.prompt) }
 }
 
-fn graded(line: &Line, label: Label, outcome: &'static str) -> Graded {
+fn graded(line: &Line, label: Label, (outcome, confidence): (&'static str, f32)) -> Graded {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    Graded { source: text(&line.source), language: text(&line.lang), model: text(&line.model), label, outcome }
+    let (source, language, model) = (text(&line.source), text(&line.lang), text(&line.model));
+    Graded { source, language, model, label, outcome, confidence, stands_for: 1.0 }
 }
 
 #[cfg(test)]
