@@ -178,7 +178,8 @@ impl Parts {
             return Opinion::new(Outcome::Complied, Step::Nothing, 0.6);
         }
         let by_phrases = reading::opinion(material.answer);
-        if let Some(opinion) = by_phrases.as_ref().filter(|opinion| opinion.confidence >= NO_DOUBT) {
+        let clear = |opinion: &&Opinion| opinion.confidence >= NO_DOUBT || opinion.outcome == Outcome::Blocked;
+        if let Some(opinion) = by_phrases.as_ref().filter(clear) {
             return opinion.clone();
         }
         // Most of what the classifier was trained on is English; there it has weighed the phrases itself, and better.
