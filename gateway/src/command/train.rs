@@ -90,7 +90,8 @@ fn example(line: &Line, label: Label) -> Example<'_> {
         ..Case::default()
     };
     let weight = line.weight.filter(|weight| weight.is_finite() && *weight >= 0.0).unwrap_or(1.0);
-    Example { case, label, weight, group: line.group.as_deref().unwrap_or(&line.prompt) }
+    let (group, source) = (line.group.as_deref().unwrap_or(&line.prompt), line.source.as_deref().unwrap_or_default());
+    Example { case, label, weight, group, source }
 }
 
 fn graded(line: &Line, label: Label, (outcome, confidence): (&'static str, f32)) -> Graded {
