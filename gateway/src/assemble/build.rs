@@ -19,7 +19,7 @@ use crate::listen::{Front, Settings, bind};
 use crate::observe::export::Export;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, Questions};
 use crate::record::{Recorder, Shipper, wall_clock};
 use crate::screen::Memory;
 use crate::snapshot::Snapshot;
@@ -73,6 +73,7 @@ struct Shared {
     backends: Arc<Backends>,
     recorder: Recorder,
     memory: Arc<Memory>,
+    questions: Arc<Questions>,
     metrics: Arc<Metrics>,
     traces: Traces,
     health: Arc<Health>,
@@ -89,6 +90,7 @@ impl Shared {
             upstreams: Arc::new(Upstreams::new(&self.backends)),
             recorder: self.recorder.clone(),
             memory: self.memory.clone(),
+            questions: self.questions.clone(),
             metrics: self.metrics.clone(),
             traces: self.traces.clone(),
             health: self.health.clone(),
@@ -116,8 +118,8 @@ fn shared(
     let health = Arc::new(parts::health(&metrics, config, seen));
     let traces = export.map(Export::traces).unwrap_or_default();
     let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
-    let memory = Arc::new(Memory::default());
-    Shared { snapshot, keys, door, backends, recorder, memory, metrics, traces, health, database }
+    let (memory, questions) = (Arc::new(Memory::default()), Arc::new(Questions::default()));
+    Shared { snapshot, keys, door, backends, recorder, memory, questions, metrics, traces, health, database }
 }
 
 /// Name of the copy of callers' keys in the data directory.

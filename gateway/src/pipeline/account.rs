@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Gateway;
+use super::judging;
 use super::kept::Kept;
 use crate::admit::Admission;
 use crate::dialect::write::Head;
@@ -143,7 +144,8 @@ impl Account {
         let verdict = self.verdict(ending, &outcome);
         self.timings.total = self.started.elapsed();
         self.measure(ending, &outcome, &verdict);
-        self.slot.end(End {
+        let errand = judging::errand(&self, ending, &outcome, &verdict);
+        let durable = self.slot.end(End {
             exchange: self.id,
             at: wall_clock(),
             ending,
@@ -165,7 +167,9 @@ impl Account {
             verdict,
             usage: self.seen.usage,
             timings: self.timings,
-        })
+        });
+        errand.into_iter().for_each(judging::Errand::run);
+        durable
     }
 
     /// The verdict on the exchange: of several choices, that on the one which departs most from compliance.

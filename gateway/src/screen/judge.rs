@@ -2,7 +2,7 @@
 
 use candor_policies as policies;
 
-pub use candor_policies::{Memory, Origin};
+pub use candor_policies::{Memory, Origin, Question};
 
 use super::rules::from_policies;
 use crate::exchange::{Ending, Evidence, Verdict};
@@ -55,6 +55,33 @@ pub fn judge_knowing(judge: &policies::Judge, case: &Case<'_>, origin: Origin<'_
 #[must_use]
 pub fn observe(judge: &policies::Judge, case: &Case<'_>, origin: Origin<'_>) -> Option<policies::Observation> {
     judge.observe(&to_cascade(case), origin)
+}
+
+/// What a judge model's answer says of an exchange.
+///
+/// # Errors
+/// What is wrong with an answer that is not in the form asked for.
+pub fn read_judgement(answer: &str, detector: &'static str) -> Result<Verdict, policies::Unreadable> {
+    let judgement = policies::Judgement::read(answer)?;
+    let manners = judgement.manners.iter().map(|manner| manner.name()).collect();
+    let outcome = judgement.outcome.name();
+    Ok(Verdict { outcome, manners, confidence: judgement.confidence, ..no_judgement(detector) })
+}
+
+/// The verdict of a judge model that gave none.
+#[must_use]
+pub fn no_judgement(detector: &'static str) -> Verdict {
+    Verdict {
+        choice: 0,
+        outcome: policies::Outcome::Failed.name(),
+        manners: Vec::new(),
+        evidence: Vec::new(),
+        language: None,
+        confidence: 0.0,
+        decided_by: policies::Step::Judge.name(),
+        signal: None,
+        detector,
+    }
 }
 
 fn to_cascade<'a>(case: &Case<'a>) -> policies::Case<'a> {
