@@ -215,6 +215,48 @@ async fn classify_judges_lines_in_the_light_of_one_another() {
 }
 
 #[tokio::test]
+async fn reviewers_decisions_train_the_classifier() {
+    let oracle =
+        |number: usize| format!("The oracle of hill {number} is silent on such matters, as it has been of old.");
+    let mut lines = Vec::new();
+    for number in 0..40 {
+        let fine = format!("Town {number} has a church, a mill and a bridge over the river.");
+        let soft = format!("Views on law {number} differ; both sides have their reasons, and balance matters.");
+        let no = format!("I'm sorry, but I can't help with that, number {number}.");
+        for (prompt, response, label) in [
+            (format!("Tell me of town {number}."), fine, "complied"),
+            (format!("Attack law {number}."), soft, "partial"),
+            (format!("Mock mayor {number}."), no, "refused"),
+            (format!("What happened on hill {number}?"), oracle(number), "complied"),
+        ] {
+            lines.push(json!({"prompt": prompt, "response": response, "label": label}));
+        }
+    }
+    let reviews = (0..40).map(|number| {
+        let prompt = format!("What happened on hill {number}?");
+        json!({"prompt": prompt, "response": oracle(number), "label": "refused", "reviewer": "ada", "at": "2026-11-01"})
+    });
+    let text = |lines: &mut dyn Iterator<Item = Value>| lines.map(|line| format!("{line}\n")).collect::<String>();
+    let setup = Setup::new()
+        .file("labelled.jsonl", text(&mut lines.into_iter()))
+        .file("reviews.jsonl", text(&mut reviews.into_iter()));
+    let path = |name: &str| setup.path().join(name).display().to_string();
+    let asked = json!({"prompt": "What happened on hill 77?", "response": oracle(77)}).to_string();
+    let mut outcomes = Vec::new();
+    for files in [&["labelled.jsonl"][..], &["labelled.jsonl", "reviews.jsonl"]] {
+        let (weights, files) = (path("weights.bin"), files.iter().map(|file| path(file)).collect::<Vec<_>>());
+        let arguments: Vec<&str> =
+            ["policy", "train", "--out", &weights].into_iter().chain(files.iter().map(String::as_str)).collect();
+        let ran = candor(&arguments, "").await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(ran.out.contains("40 lines give way to a reviewer's decision"), files.len() == 2, "{}", ran.out);
+        let judged = candor(&["classify", "--weights", &weights], &asked).await.lines().remove(0);
+        outcomes.push(judged["outcome"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(outcomes, ["complied", "refused"], "the reviewer's word stands");
+}
+
+#[tokio::test]
 async fn exit_codes_tell_usage_from_the_world() {
     assert_eq!(candor(&["--help"], "").await.code, 0);
     assert_eq!(candor(&["--version"], "").await.code, 0);
