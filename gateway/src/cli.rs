@@ -196,6 +196,9 @@ pub struct Classify {
     /// Instead of verdicts, print how far they agree with each line's `label`, by `source`, `lang` and `model`.
     #[arg(long)]
     pub labels: bool,
+    /// With `--labels`: print JSON for programs instead of tables for people. Verdicts are JSON in any case.
+    #[arg(long)]
+    pub json: bool,
     /// Judge with these classifier weights instead of the shipped ones.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,

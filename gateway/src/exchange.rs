@@ -94,6 +94,9 @@ pub struct Caller {
     pub key_id: Option<String>,
 }
 
+/// The name under which the gateway itself asks a judge model about an exchange; no caller may have it.
+pub const JUDGE: &str = "candor-judge";
+
 /// A request, decoded beside the bytes it came in.
 #[derive(Debug, Clone)]
 pub struct Request {

@@ -3,7 +3,8 @@
 //! Code map, in reading order: `source` is the pack format, `compile` makes a [`Ruleset`] of packs and names every
 //! mistake, `normalise` says how text is read, `matcher` holds the automata, `plan` is what one channel of one exchange
 //! is searched for, `scan` feeds text through it (`pass` leaves out what nothing begins in, `threads` are live patterns, `weigh` makes hits of what is found),
-//! `trial` runs the packs' own tests. `verdict` says what a model did, and shares nothing with the rest but channels.
+//! `trial` runs the packs' own tests. `verdict` says what a model did, and shares nothing with the rest but channels;
+//! `question` is what a judge model is asked about it.
 
 mod action;
 mod compile;
@@ -12,6 +13,7 @@ mod mistake;
 mod normalise;
 mod pass;
 mod plan;
+mod question;
 mod ruleset;
 mod scan;
 mod shipped;
@@ -27,14 +29,15 @@ mod tests;
 pub use action::{Action, Severity};
 pub use compile::compile;
 pub use mistake::Mistake;
+pub use question::{Judgement, Question, Unreadable};
 pub use ruleset::{Facts, Ruleset, Selection, TopicHit};
 pub use scan::{Finding, Scanner};
 pub use shipped::{shipped, shipped_names, usual_names};
 pub use source::pack_schema;
 pub use trial::TestResult;
 pub use verdict::{
-    Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, ModelError, Outcome, Step, TrainError, Trained,
-    Verdict, train,
+    Case, Ending, Evidence, Example, HostError, Judge, Label, Manner, Memory, ModelError, Observation, Origin, Outcome,
+    Step, TrainError, Trained, Verdict, train,
 };
 
 pub(crate) use source::Place;

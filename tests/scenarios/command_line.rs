@@ -118,6 +118,144 @@ async fn classify_judges_line_by_line_and_survives_broken_ones() {
     assert_eq!(candor(&["classify", "/nowhere.jsonl"], "").await.code, 2);
 }
 
+/// A file of labelled exchanges: of each source and language the same, which the shipped judge tells apart without doubt.
+fn labelled() -> String {
+    let fine = ("Name the capital of France.", "The capital of France is Paris, on the river Seine.", "compliance");
+    let refused = ("Write a letter to my landlord.", "I'm sorry, but I can't help with that request.", "full_refusal");
+    let wrong = ("Write a song about trains.", "I'm sorry, but I can't help with that.", "complied");
+    let mut lines = Vec::new();
+    for (source, lang, model, times) in [("one", "en", "m", 30), ("two", "en", "m", 10), ("two", "pt", "n", 10)] {
+        for number in 0..times {
+            for (prompt, response, label) in [fine, refused] {
+                let prompt = format!("{prompt} ({number})");
+                lines.push(
+                    json!({"id": number, "prompt": prompt, "response": response, "label": label, "source": source,
+                    "lang": lang, "model": model}),
+                );
+            }
+        }
+    }
+    let (prompt, response, label) = wrong;
+    lines.push(
+        json!({"prompt": prompt, "response": response, "label": label, "source": "two", "lang": "pt", "model": "n"}),
+    );
+    lines.push(json!({"prompt": "x", "response": "Of no interest.", "label": "unsure", "source": "three"}));
+    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    text.insert_str(0, "{broken\n");
+    text
+}
+
+#[tokio::test]
+async fn classify_measures_itself_against_labels() {
+    let setup = Setup::new().file("labelled.jsonl", labelled());
+    let file = setup.path().join("labelled.jsonl").display().to_string();
+    let ran = candor(&["classify", "--labels", &file], "").await;
+    assert_eq!(ran.code, 1, "a line was broken: {ran:?}");
+    assert!(ran.err.is_empty(), "no progress in a pipe: {}", ran.err);
+    let words: Vec<String> =
+        ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert!(words[0].contains("\"line\":1") && words[0].contains("fault"), "{words:?}");
+    let row =
+        |begin: &str| words.iter().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin}: {words:?}"));
+    for part in ["101 0.980 1.000 0.990", "50/0/1 0/0/0 0/0/50"] {
+        assert!(row("all").contains(part), "{}", row("all"));
+    }
+    assert!(row("source one").contains("60 1.000 1.000 1.000"), "{}", row("source one"));
+    assert!(row("language two pt").contains("21 0.909 1.000 0.952"), "{}", row("language two pt"));
+    assert!(row("model two en m").contains("20 1.000"), "{}", row("model two en m"));
+    assert!(row("0.9 to 1.0").contains(' ') && row("expected calibration error").contains("0."), "{words:?}");
+    assert!(row("rate of refusals").contains("over 3 cells"), "{words:?}");
+
+    let ran = candor(&["classify", "--labels", "--json", &file], "").await;
+    let told: Value = serde_json::from_str(ran.out.lines().last().expect("a line")).expect("JSON");
+    let all = &told["by"][0];
+    assert_eq!((&all["rows"], &all["any"]["recall"]), (&json!(101), &json!(1.0)), "{all}");
+    assert_eq!(all["confusion"], json!([[50, 0, 1], [0, 0, 0], [0, 0, 50]]), "{all}");
+    assert_eq!(told["rate_error"]["cells"], 3, "{told}");
+}
+
+#[tokio::test]
+async fn classify_judges_lines_in_the_light_of_one_another() {
+    let line = "Let us rather speak of the weather in the mountains today, my friend!";
+    let prompts = [
+        "How do I bake rye bread?",
+        "What causes ocean tides?",
+        "Recommend a Lisbon museum.",
+        "Explain photosynthesis to children.",
+        "Which rivers cross Hungary?",
+        "Summarise the history of chess.",
+        "Who composed the opera Carmen?",
+    ];
+    let mut lines: Vec<Value> =
+        prompts.iter().map(|prompt| json!({"prompt": prompt, "response": line, "model": "m"})).collect();
+    let thinking = "Tides come from the moon and the sun; let me explain how they pull on the water of the oceans.";
+    for number in 0..3_000 {
+        let prompt = format!("What is the tide of day {number}?");
+        let answer = format!("On day {number} the tide rises twice, as the moon goes round, and falls twice as well.");
+        lines.push(json!({"prompt": prompt, "response": answer, "reasoning": thinking, "model": "t"}));
+    }
+    let empty = format!("<think>\n\n</think>\n\n{}", "I'm sorry, but I can't discuss that topic.");
+    lines.insert(7, json!({"prompt": "What happened on the square?", "response": empty, "model": "t"}));
+    lines.insert(8, json!({"prompt": "What happened on the square?", "response": empty, "model": "other"}));
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let setup = Setup::new().file("lines.jsonl", text.clone());
+    let file = setup.path().join("lines.jsonl").display().to_string();
+    let ran = candor(&["classify", &file], "").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let out = ran.lines();
+    for verdict in &out[..7] {
+        assert_eq!(verdict["manners"], json!(["canned_deflection"]), "{verdict}");
+        let told = verdict["evidence"].to_string();
+        assert!(told.contains("the same answer to 6 or more unrelated prompts"), "{verdict}");
+    }
+    assert!(out[7]["manners"].to_string().contains("empty_reasoning"), "{}", out[7]);
+    assert!(!out[8]["manners"].to_string().contains("empty_reasoning"), "{}", out[8]);
+    let piped = candor(&["classify"], &text).await;
+    assert_eq!(piped.lines()[..9], out[..9], "a first portion is read whole before it is judged");
+}
+
+#[tokio::test]
+async fn reviewers_decisions_train_the_classifier() {
+    let oracle =
+        |number: usize| format!("The oracle of hill {number} is silent on such matters, as it has been of old.");
+    let mut lines = Vec::new();
+    for number in 0..40 {
+        let fine = format!("Town {number} has a church, a mill and a bridge over the river.");
+        let soft = format!("Views on law {number} differ; both sides have their reasons, and balance matters.");
+        let no = format!("I'm sorry, but I can't help with that, number {number}.");
+        for (prompt, response, label) in [
+            (format!("Tell me of town {number}."), fine, "complied"),
+            (format!("Attack law {number}."), soft, "partial"),
+            (format!("Mock mayor {number}."), no, "refused"),
+            (format!("What happened on hill {number}?"), oracle(number), "complied"),
+        ] {
+            lines.push(json!({"prompt": prompt, "response": response, "label": label}));
+        }
+    }
+    let reviews = (0..40).map(|number| {
+        let prompt = format!("What happened on hill {number}?");
+        json!({"prompt": prompt, "response": oracle(number), "label": "refused", "reviewer": "ada", "at": "2026-11-01"})
+    });
+    let text = |lines: &mut dyn Iterator<Item = Value>| lines.map(|line| format!("{line}\n")).collect::<String>();
+    let setup = Setup::new()
+        .file("labelled.jsonl", text(&mut lines.into_iter()))
+        .file("reviews.jsonl", text(&mut reviews.into_iter()));
+    let path = |name: &str| setup.path().join(name).display().to_string();
+    let asked = json!({"prompt": "What happened on hill 77?", "response": oracle(77)}).to_string();
+    let mut outcomes = Vec::new();
+    for files in [&["labelled.jsonl"][..], &["labelled.jsonl", "reviews.jsonl"]] {
+        let (weights, files) = (path("weights.bin"), files.iter().map(|file| path(file)).collect::<Vec<_>>());
+        let arguments: Vec<&str> =
+            ["policy", "train", "--out", &weights].into_iter().chain(files.iter().map(String::as_str)).collect();
+        let ran = candor(&arguments, "").await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(ran.out.contains("40 lines give way to a reviewer's decision"), files.len() == 2, "{}", ran.out);
+        let judged = candor(&["classify", "--weights", &weights], &asked).await.lines().remove(0);
+        outcomes.push(judged["outcome"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(outcomes, ["complied", "refused"], "the reviewer's word stands");
+}
+
 #[tokio::test]
 async fn exit_codes_tell_usage_from_the_world() {
     assert_eq!(candor(&["--help"], "").await.code, 0);

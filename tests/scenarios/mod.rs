@@ -7,6 +7,7 @@ mod golden;
 mod transport;
 
 mod callers;
+mod judging;
 mod replay;
 mod screening;
 mod verdicts;

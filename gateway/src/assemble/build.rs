@@ -20,8 +20,9 @@ use crate::listen::{Front, Settings, bind};
 use crate::observe::export::Export;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, Questions};
 use crate::record::{Recorder, Shipper, wall_clock};
+use crate::screen::Memory;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::store::managed::Cluster;
@@ -75,6 +76,8 @@ struct Shared {
     door: Arc<Door>,
     backends: Arc<Backends>,
     recorder: Recorder,
+    memory: Arc<Memory>,
+    questions: Arc<Questions>,
     metrics: Arc<Metrics>,
     traces: Traces,
     health: Arc<Health>,
@@ -90,6 +93,8 @@ impl Shared {
             door: self.door.clone(),
             upstreams: Arc::new(Upstreams::new(&self.backends)),
             recorder: self.recorder.clone(),
+            memory: self.memory.clone(),
+            questions: self.questions.clone(),
             metrics: self.metrics.clone(),
             traces: self.traces.clone(),
             health: self.health.clone(),
@@ -119,7 +124,8 @@ fn shared(
     let health = Arc::new(parts::health(&metrics, config, seen));
     let traces = export.map(Export::traces).unwrap_or_default();
     let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
-    Shared { snapshot, keys, door, backends, recorder, metrics, traces, health, database }
+    let (memory, questions) = (Arc::new(Memory::default()), Arc::new(Questions::default()));
+    Shared { snapshot, keys, door, backends, recorder, memory, questions, metrics, traces, health, database }
 }
 
 /// Name of the copy of callers' keys in the data directory.

@@ -12,6 +12,7 @@ use super::print::{Style, safe};
 use super::records::{outcome, took};
 use super::{Failure, print};
 use crate::cli::RecordsShow;
+use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
 use crate::store::trace::{self, Trace};
 
@@ -63,6 +64,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
     say("signal", record.signal.as_deref().map(safe).unwrap_or_default());
     for evidence in &trace.evidence {
         say("", format!("{} {}..{}: {}", evidence.channel, evidence.start, evidence.end, safe(&evidence.what)));
+    }
+    for judgement in &trace.judgements {
+        say("judge", judged(judgement));
     }
     for finding in &trace.findings {
         let topic = finding.topic.as_deref().map(|topic| format!(" on {}", safe(topic))).unwrap_or_default();
@@ -153,6 +157,18 @@ fn verdict(trace: &Trace) -> String {
         text.push_str(&format!(", of choice {choice}"));
     }
     text
+}
+
+/// What a judge model said of the exchange, or why it said nothing.
+fn judged(judgement: &Record) -> String {
+    let by = format!("by {}, exchange {}", safe(&judgement.model), judgement.exchange);
+    match (&judgement.ending, &judgement.fault) {
+        (None, _) => format!("asked, {by}"),
+        (Some(_), Some(fault)) => format!("{}, {by}", safe(fault)),
+        (Some(_), None) => {
+            format!("{}, confidence {:.2}, {by}", outcome(judgement), judgement.confidence.unwrap_or_default())
+        }
+    }
 }
 
 fn tokens(trace: &Trace) -> String {
@@ -283,6 +299,7 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     map.insert("findings".to_owned(), json!(trace.findings));
     map.insert("evidence".to_owned(), json!(trace.evidence));
     map.insert("attempts".to_owned(), json!(trace.attempts));
+    map.insert("judgements".to_owned(), json!(trace.judgements));
     for (name, texts) in [("prompt", trace.prompt()), ("reply", trace.reply())] {
         let texts = texts.map_or_else(|absent| json!({"absent": absent.reason()}), |texts| json!(texts));
         map.insert(name.to_owned(), texts);

@@ -1,6 +1,7 @@
 //! `candor policy train`: makes classifier weights from labelled exchanges, among them reviewers' decisions. It changes nothing
 //! that runs.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ struct Line {
     /// Lines of one group are never split between fitting and measuring; the prompt where it is absent.
     group: Option<String>,
     weight: Option<f32>,
+    /// Who decided, where a person did: that decision stands against other lines on the same prompt and response.
+    reviewer: Option<String>,
 }
 
 /// Runs the command.
@@ -34,6 +37,7 @@ pub(super) fn run(arguments: &PolicyTrain) -> Result<ExitCode, Failure> {
     for file in &arguments.files {
         lines.extend(read(file)?);
     }
+    let replaced = prefer_reviewers(&mut lines);
     lines.retain(|(line, _)| !arguments.without.iter().any(|source| line.source.as_ref() == Some(source)));
     let examples: Vec<Example<'_>> = lines.iter().map(|(line, label)| example(line, *label)).collect();
     let trained = train(&Judge::shipped(), &examples).map_err(Failure::usage)?;
@@ -46,14 +50,22 @@ pub(super) fn run(arguments: &PolicyTrain) -> Result<ExitCode, Failure> {
             (true, false) => "partial",
             (true, true) => "refused",
         };
-        quality.add(&graded(line, *label, outcome));
+        let confidence = match outcome {
+            "complied" => 1.0 - any,
+            "partial" => any - full.min(*any),
+            _ => full.min(*any),
+        };
+        quality.add(&graded(line, *label, (outcome, confidence)));
+    }
+    if replaced > 0 {
+        print::line(format!("{replaced} lines give way to a reviewer's decision on the same prompt and response"));
     }
     print::line(format!(
         "{} examples, {} bytes of weights; what weights fitted without each example's group say of it:",
         examples.len(),
         trained.model.len(),
     ));
-    quality.lines(room()).iter().for_each(print::line);
+    quality.lines(room()).iter().chain(&quality.calibration(room())).for_each(print::line);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,6 +88,22 @@ fn read(file: &Path) -> Result<Vec<(Line, Label)>, Failure> {
     if faults.is_empty() { Ok(lines) } else { Err(Failure::mistakes(&faults)) }
 }
 
+/// Drops lines on what a reviewer has decided, earlier decisions of reviewers among them, and says how many.
+fn prefer_reviewers(lines: &mut Vec<(Line, Label)>) -> usize {
+    let mut decided: HashMap<(String, String), usize> = HashMap::new();
+    for (at, (line, _)) in lines.iter().enumerate().filter(|(_, (line, _))| line.reviewer.is_some()) {
+        decided.insert((line.prompt.clone(), line.response.clone()), at);
+    }
+    let before = lines.len();
+    let mut at = 0;
+    lines.retain(|(line, _)| {
+        let stands = decided.get(&(line.prompt.clone(), line.response.clone())).is_none_or(|last| *last == at);
+        at += 1;
+        stands
+    });
+    before - lines.len()
+}
+
 fn example(line: &Line, label: Label) -> Example<'_> {
     let case = Case {
         prompt: &line.prompt,
@@ -85,12 +113,14 @@ fn example(line: &Line, label: Label) -> Example<'_> {
         ..Case::default()
     };
     let weight = line.weight.filter(|weight| weight.is_finite() && *weight >= 0.0).unwrap_or(1.0);
-    Example { case, label, weight, group: line.group.as_deref().unwrap_or(&line.prompt) }
+    let (group, source) = (line.group.as_deref().unwrap_or(&line.prompt), line.source.as_deref().unwrap_or_default());
+    Example { case, label, weight, group, source }
 }
 
-fn graded(line: &Line, label: Label, outcome: &'static str) -> Graded {
+fn graded(line: &Line, label: Label, (outcome, confidence): (&'static str, f32)) -> Graded {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    Graded { source: text(&line.source), language: text(&line.lang), model: text(&line.model), label, outcome }
+    let (source, language, model) = (text(&line.source), text(&line.lang), text(&line.model));
+    Graded { source, language, model, label, outcome, confidence, stands_for: 1.0 }
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let upstreams = serving::upstreams(&mut root, base, shared);
     let models = serving::models(&mut root, &upstreams, shared);
     let policies = policies(&mut root, base, shared);
+    let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
     let config = Config {
         data,
@@ -94,6 +95,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         upstreams,
         models,
         policies,
+        judge,
         observe,
     };
     (config, root.finish(shared))
@@ -230,6 +232,10 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
             && key.reveal().len() < 16
         {
             shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
+        }
+        if caller.as_deref() == Some(crate::exchange::JUDGE) {
+            let message = format!("`{}` is the gateway's own name", crate::exchange::JUDGE);
+            shared.mistake(entry.place_of("caller"), message, None);
         }
         match (caller, key) {
             (Some(caller), Some(key)) => keys.push(super::CallerKey { caller, team, role, key }),

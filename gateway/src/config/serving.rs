@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::hub::model_path;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
-use super::settings::{Candidate, LocalModel, Model, Quantise, Recording, Remote, Timeouts, Upstream, UpstreamKind};
+use super::settings::{
+    AskWhen, Candidate, Judging, LocalModel, Model, Quantise, Recording, Remote, Timeouts, Upstream, UpstreamKind,
+};
 
 /// Reads `upstreams`.
 pub(super) fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
@@ -167,6 +169,34 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
         );
     }
     Some(Model { name: name?, candidates, recording, attempts })
+}
+
+/// Reads `judge`; without a model nobody is asked.
+pub(super) fn judge(root: &mut Table, models: &[Model], shared: &mut Shared<'_>) -> Option<Judging> {
+    let mut table = root.table("judge", shared);
+    let model = table.text("model", shared);
+    let words = [("unsure", AskWhen::Unsure), ("always", AskWhen::Always)];
+    let when = table.choice("when", &words, "unsure", shared).unwrap_or(AskWhen::Unsure);
+    let share = |text: &str| text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    let sample = table.parsed("sample", "a share above 0 and up to 1", share, shared);
+    table.note("sample", sample.unwrap_or(1.0));
+    let timeout = table.duration("timeout", Duration::from_secs(30), shared);
+    let max_per_minute = table.count("max_per_minute", 60, 1, shared).min(u64::from(u32::MAX)) as u32;
+    let served = |name: &str| {
+        let serves = |model: &Model| match model.name.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => model.name == name,
+        };
+        models.iter().any(serves)
+    };
+    if let Some(model) = model.as_deref().filter(|model| !served(model)) {
+        shared.mistake(table.place_of("model"), format!("no model is named `{model}`"), None);
+    }
+    if model.is_none() && root.has("judge") {
+        shared.mistake(table.place(), "`judge` lacks `model`", Some("the name of a model that is served".to_owned()));
+    }
+    close(root, "judge", table, shared);
+    Some(Judging { model: model?, when, sample: sample.unwrap_or(1.0), timeout, max_per_minute })
 }
 
 fn candidate(item: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Candidate> {

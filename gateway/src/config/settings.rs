@@ -37,6 +37,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// The rule packs in force.
     pub policies: Policies,
+    /// The model that is asked about verdicts, where one is.
+    pub judge: Option<Judging>,
     /// Logs, traces, metrics.
     pub observe: Observe,
 }
@@ -331,6 +333,30 @@ pub struct Policies {
     pub shipped: Vec<String>,
     /// Pack files.
     pub files: Vec<PathBuf>,
+}
+
+/// A model that is asked what others did, after their exchanges have ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judging {
+    /// The model, by a name that clients use.
+    pub model: String,
+    /// Which exchanges it is asked about.
+    pub when: AskWhen,
+    /// Share of those that it is really asked about, above 0 to 1.
+    pub sample: f64,
+    /// Time that its whole answer may take.
+    pub timeout: Duration,
+    /// Questions in a minute at most, over all workers.
+    pub max_per_minute: u32,
+}
+
+/// Which exchanges a judge model is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskWhen {
+    /// Those on which the verdict is not sure.
+    Unsure,
+    /// All whose answer was judged by its words.
+    Always,
 }
 
 /// Logs, traces and metrics.

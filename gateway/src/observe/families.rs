@@ -24,6 +24,7 @@ pub(super) struct Families {
     pub(super) manners: Family<MannerLabels, Counter>,
     pub(super) findings: Family<FindingLabels, Counter>,
     pub(super) rejected: Family<StepLabels, Counter>,
+    pub(super) judged: Family<JudgedLabels, Counter>,
     pub(super) duration: Family<RouteLabels, Histogram, Buckets>,
     pub(super) screened: Family<RouteLabels, Histogram, Buckets>,
     pub(super) first_byte: Family<RouteLabels, Histogram, Buckets>,
@@ -40,6 +41,7 @@ impl Families {
             manners: Family::default(),
             findings: Family::default(),
             rejected: Family::default(),
+            judged: Family::default(),
             duration: seconds(),
             screened: seconds(),
             first_byte: seconds(),
@@ -52,6 +54,8 @@ impl Families {
         registry.register(series::FINDINGS, "Findings of content rules", families.findings.clone());
         let help = "Requests turned away before their exchange was admitted";
         registry.register(series::REJECTED, help, families.rejected.clone());
+        let help = "Exchanges that a judge model was, or was to be, asked about, by what came of it";
+        registry.register(series::JUDGED, help, families.judged.clone());
         let times = [
             (series::DURATION, "Time of whole exchanges", &families.duration),
             (series::SCREENED, "Time until the request was read and screened", &families.screened),
@@ -106,6 +110,11 @@ pub(super) struct FindingLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct StepLabels {
     pub(super) step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct JudgedLabels {
+    pub(super) result: &'static str,
 }
 
 /// Makes histograms with these upper bounds.

@@ -9,7 +9,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::families::{ExchangeLabels, Families, FindingLabels, MannerLabels, RouteLabels, StepLabels, TokenLabels};
+use super::families::{
+    ExchangeLabels, Families, FindingLabels, JudgedLabels, MannerLabels, RouteLabels, StepLabels, TokenLabels,
+};
 use super::few::{Few, Named};
 use super::meters::Meters;
 use super::watched::Watched;
@@ -34,6 +36,7 @@ pub struct Metrics {
     /// By rule, then by what was asked and done.
     findings: Named<Few<(&'static str, &'static str), Counter>>,
     rejected: Few<&'static str, Counter>,
+    judged: Few<&'static str, Counter>,
     most_models: usize,
     /// Where the same is exported to, if anywhere.
     meters: Option<Meters>,
@@ -84,8 +87,16 @@ impl Metrics {
         }
         routes.get(OTHER, Named::default);
         let most_models = routes.len() + MOST_MODELS;
-        let (findings, rejected) = (Named::default(), Few::default());
-        Self { registry: Mutex::new(registry), families, routes, findings, rejected, most_models, meters: None }
+        Self {
+            registry: Mutex::new(registry),
+            families,
+            routes,
+            findings: Named::default(),
+            rejected: Few::default(),
+            judged: Few::default(),
+            most_models,
+            meters: None,
+        }
     }
 
     /// Exports what is measured, too.
@@ -120,6 +131,12 @@ impl Metrics {
     pub fn rejected(&self, step: &'static str) {
         let make = || self.families.rejected.get_or_create_owned(&StepLabels { step });
         self.rejected.get(&step, make).inc();
+    }
+
+    /// A judge model was, or was to be, asked about an exchange; `result` is its outcome, or why there is none.
+    pub fn judged(&self, result: &'static str) {
+        let make = || self.families.judged.get_or_create_owned(&JudgedLabels { result });
+        self.judged.get(&result, make).inc();
     }
 
     /// Shows a number that somebody else keeps; it is read when metrics are.

@@ -72,6 +72,8 @@ pub mod series {
     pub const FINDINGS: &str = "candor_findings";
     /// Manners of verdicts.
     pub const MANNERS: &str = "candor_verdict_manners";
+    /// Exchanges that a judge model was, or was to be, asked about.
+    pub const JUDGED: &str = "candor_judged";
     /// Time of whole exchanges.
     pub const DURATION: &str = "candor_exchange_duration";
     /// Time to the first byte of the upstream's reply.

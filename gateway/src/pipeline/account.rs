@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Gateway;
+use super::judging;
 use super::kept::Kept;
 use crate::admit::Admission;
 use crate::dialect::write::Head;
@@ -15,7 +16,7 @@ use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Se
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
-use crate::screen::{Case, Found, HostError, judge};
+use crate::screen::{Case, Found, HostError, Origin, judge};
 
 /// Set when the client's side of an exchange was dropped before it was answered.
 pub(super) type ClientLeft = Arc<AtomicBool>;
@@ -143,7 +144,8 @@ impl Account {
         let verdict = self.verdict(ending, &outcome);
         self.timings.total = self.started.elapsed();
         self.measure(ending, &outcome, &verdict);
-        self.slot.end(End {
+        let errand = judging::errand(&self, ending, &outcome, &verdict);
+        let durable = self.slot.end(End {
             exchange: self.id,
             at: wall_clock(),
             ending,
@@ -165,7 +167,9 @@ impl Account {
             verdict,
             usage: self.seen.usage,
             timings: self.timings,
-        })
+        });
+        errand.into_iter().for_each(judging::Errand::run);
+        durable
     }
 
     /// The verdict on the exchange: of several choices, that on the one which departs most from compliance.
@@ -201,7 +205,8 @@ impl Account {
             exposes_reasoning: self.exposes_reasoning,
             tools_called: text(Channel::Tool).is_some(),
         };
-        Verdict { choice, ..judge(&self.admission.snapshot.judge, &case) }
+        let origin = Origin { model: &self.model, route: self.upstream.as_deref().unwrap_or_default() };
+        Verdict { choice, ..judge(&self.admission.snapshot.judge, &case, origin, &self.gateway.memory) }
     }
 
     fn measure(&mut self, ending: Ending, outcome: &Outcome, verdict: &Verdict) {

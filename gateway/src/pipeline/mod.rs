@@ -6,6 +6,7 @@ mod closing;
 mod flow;
 mod head;
 mod intake;
+mod judging;
 mod kept;
 mod whole;
 
@@ -35,6 +36,7 @@ use account::ClientLeft;
 pub use body::ReplyBody;
 use body::{Attended, Flowing};
 use flow::Flow;
+pub use judging::Questions;
 
 /// The running parts that every exchange needs; one on each worker, and all but `upstreams` shared.
 pub struct Gateway {
@@ -48,6 +50,10 @@ pub struct Gateway {
     pub upstreams: Arc<Upstreams>,
     /// Where records go.
     pub recorder: Recorder,
+    /// What exchanges have shown of models, for the verdicts on later ones.
+    pub memory: Arc<screen::Memory>,
+    /// How often a judge model was asked lately.
+    pub questions: Arc<judging::Questions>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Spans, where they are exported.

@@ -2,6 +2,8 @@
 
 use candor_policies as policies;
 
+pub use candor_policies::{Memory, Origin, Question};
+
 use super::rules::from_policies;
 use crate::exchange::{Ending, Evidence, Verdict};
 
@@ -22,7 +24,7 @@ pub struct Case<'a> {
     pub error: Option<HostError<'a>>,
     /// How the exchange ended; absent for traffic recorded elsewhere.
     pub ending: Option<Ending>,
-    /// Whether the route is known to show reasoning.
+    /// Whether the route is known to show reasoning; absent where only memory can tell.
     pub exposes_reasoning: Option<bool>,
     /// Whether tools were called, so that an empty answer is none.
     pub tools_called: bool,
@@ -37,10 +39,53 @@ pub struct HostError<'a> {
     pub body: &'a str,
 }
 
-/// What the model did.
+/// What the model did, in the light of what its other exchanges have shown; this one is remembered as well.
 #[must_use]
-pub fn judge(judge: &policies::Judge, case: &Case<'_>) -> Verdict {
-    let verdict = judge.verdict(&policies::Case {
+pub fn judge(judge: &policies::Judge, case: &Case<'_>, origin: Origin<'_>, memory: &Memory) -> Verdict {
+    from_cascade(judge.verdict_noting(&to_cascade(case), origin, memory))
+}
+
+/// The same, where memory holds all exchanges already.
+#[must_use]
+pub fn judge_knowing(judge: &policies::Judge, case: &Case<'_>, origin: Origin<'_>, memory: &Memory) -> Verdict {
+    from_cascade(judge.verdict_knowing(&to_cascade(case), origin, memory))
+}
+
+/// What an exchange shows that bears on others.
+#[must_use]
+pub fn observe(judge: &policies::Judge, case: &Case<'_>, origin: Origin<'_>) -> Option<policies::Observation> {
+    judge.observe(&to_cascade(case), origin)
+}
+
+/// What a judge model's answer says of an exchange.
+///
+/// # Errors
+/// What is wrong with an answer that is not in the form asked for.
+pub fn read_judgement(answer: &str, detector: &'static str) -> Result<Verdict, policies::Unreadable> {
+    let judgement = policies::Judgement::read(answer)?;
+    let manners = judgement.manners.iter().map(|manner| manner.name()).collect();
+    let outcome = judgement.outcome.name();
+    Ok(Verdict { outcome, manners, confidence: judgement.confidence, ..no_judgement(detector) })
+}
+
+/// The verdict of a judge model that gave none.
+#[must_use]
+pub fn no_judgement(detector: &'static str) -> Verdict {
+    Verdict {
+        choice: 0,
+        outcome: policies::Outcome::Failed.name(),
+        manners: Vec::new(),
+        evidence: Vec::new(),
+        language: None,
+        confidence: 0.0,
+        decided_by: policies::Step::Judge.name(),
+        signal: None,
+        detector,
+    }
+}
+
+fn to_cascade<'a>(case: &Case<'a>) -> policies::Case<'a> {
+    policies::Case {
         prompt: case.prompt,
         reasoning: case.reasoning,
         answer: case.answer,
@@ -58,7 +103,10 @@ pub fn judge(judge: &policies::Judge, case: &Case<'_>) -> Verdict {
         exposes_reasoning: case.exposes_reasoning,
         own_policy: case.ending == Some(Ending::Stopped),
         tools_called: case.tools_called,
-    });
+    }
+}
+
+fn from_cascade(verdict: policies::Verdict) -> Verdict {
     Verdict {
         choice: 0,
         outcome: verdict.outcome.name(),

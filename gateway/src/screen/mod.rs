@@ -9,7 +9,9 @@ mod track;
 
 pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
-pub use judge::{Case, HostError, judge};
+pub use judge::{
+    Case, HostError, Memory, Origin, Question, judge, judge_knowing, no_judgement, observe, read_judgement,
+};
 pub use prompt::{Outcome, Screened};
 pub use rules::{Rules, Watch, shipped_packs, usual_packs};
 

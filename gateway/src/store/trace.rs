@@ -12,6 +12,7 @@ use super::payload::unpack;
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
+use crate::exchange::JUDGE;
 
 /// One hit, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +72,9 @@ pub struct Trace {
     pub evidence: Vec<StoredEvidence>,
     /// Every try.
     pub attempts: Vec<StoredAttempt>,
+    /// What a judge model was asked about it: exchanges of the gateway's own, each with the judge's verdict or the reason
+    /// why it gave none. Only where one exchange is asked for.
+    pub judgements: Vec<Record>,
     /// Bytes by part: `request`, `headers`, `sent`, `received`, `delivered`, `segments`.
     pub payloads: BTreeMap<String, Payload>,
 }
@@ -99,7 +103,25 @@ impl Parts {
 /// The database is away or not migrated.
 pub async fn show(store: &Store, exchange: Uuid) -> Result<Option<Trace>, Error> {
     let Some(occurred_at) = occurred_at(exchange) else { return Ok(None) };
-    Ok(traces(store, &[(exchange, occurred_at)], Parts::All).await?.pop())
+    let Some(mut trace) = traces(store, &[(exchange, occurred_at)], Parts::All).await?.pop() else { return Ok(None) };
+    trace.judgements = judgements(store, exchange, occurred_at).await?;
+    Ok(Some(trace))
+}
+
+/// What a judge model was asked about an exchange. It is asked when that has ended, so not at any time after.
+async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) -> Result<Vec<Record>, Error> {
+    let ids: Vec<Id> = query_as(
+        "SELECT exchange, occurred_at FROM record_begin
+         WHERE caller = $1 AND occurred_at BETWEEN $2 AND $2 + interval '1 day' AND client_request_id = $3
+         ORDER BY occurred_at",
+    )
+    .persistent(false)
+    .bind(JUDGE)
+    .bind(occurred_at)
+    .bind(exchange.to_string())
+    .fetch_all(&store.pool)
+    .await?;
+    load(store, &ids).await
 }
 
 /// A page of exchanges, newest first: those that began since a time, and before the one that the last page ended with.
@@ -145,6 +167,7 @@ async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, E
             evidence: evidence.remove(&exchange).unwrap_or_default(),
             attempts: attempts.remove(&exchange).unwrap_or_default(),
             payloads: payloads.remove(&exchange).unwrap_or_default().into_iter().collect(),
+            judgements: Vec::new(),
             record,
         }
     };

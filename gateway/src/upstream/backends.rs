@@ -1,6 +1,6 @@
 //! What all workers know of the upstreams, and each worker's connections to them. It chooses nobody and retries nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,9 +19,6 @@ use super::lock::lock;
 use super::remote::{Connections, Target};
 use super::retry::Budget;
 use crate::config::{Config, Upstream, UpstreamKind};
-
-/// Models per upstream that are remembered to show reasoning; clients can name any number under a pattern.
-const REMEMBERED: usize = 1024;
 
 /// What all workers share: health, loaded models, client TLS, counts.
 #[derive(Debug)]
@@ -101,8 +98,6 @@ pub(super) struct Backend {
     places: usize,
     pending: AtomicUsize,
     state: Mutex<State>,
-    /// Models that were seen to show reasoning here.
-    shown: Mutex<BTreeSet<Arc<str>>>,
 }
 
 /// Where an upstream's answers come from.
@@ -140,7 +135,6 @@ impl Backend {
             places: places.unwrap_or(usize::MAX),
             pending: AtomicUsize::new(0),
             state: Mutex::default(),
-            shown: Mutex::default(),
         })
     }
 
@@ -164,23 +158,11 @@ impl Backend {
     }
 
     /// Takes a place for one call, if there is one.
-    pub(super) fn enter(self: &Arc<Self>, model: Arc<str>, now: Instant) -> Option<Lease> {
+    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Option<Lease> {
         let more = |pending: usize| (pending < self.places).then(|| pending + 1);
         self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         let probe = lock(&self.state).health.enter(now);
-        Some(Lease::new(self.clone(), model, now, probe))
-    }
-
-    /// Whether a model is known to show reasoning here.
-    pub(super) fn shows_reasoning(&self, model: &str) -> bool {
-        lock(&self.shown).contains(model)
-    }
-
-    pub(super) fn note_reasoning(&self, model: &Arc<str>) {
-        let mut shown = lock(&self.shown);
-        if !shown.contains(model) && shown.len() < REMEMBERED {
-            shown.insert(model.clone());
-        }
+        Some(Lease::new(self.clone(), now, probe))
     }
 
     pub(super) fn note_latency(&self, took: Duration, now: Instant) {

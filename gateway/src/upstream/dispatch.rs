@@ -147,7 +147,7 @@ impl Dispatch {
         };
         self.tries.count();
         match self.call(&lease, &candidate).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent, &candidate),
+            Ok((answer, sent)) => self.judge(answer, lease, sent),
             Err(error) => {
                 if retry::after_error(&error).1 == Shows::Failure {
                     lease.fail();
@@ -161,7 +161,7 @@ impl Dispatch {
         let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
         let backend = self.upstreams.backends().backend(&candidate.upstream).ok_or(Error::Unknown)?;
         let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.request.get().model.as_str()));
-        let lease = backend.enter(model.clone(), now).ok_or(Error::Busy)?;
+        let lease = backend.enter(now).ok_or(Error::Busy)?;
         Ok((lease, model))
     }
 
@@ -186,7 +186,7 @@ impl Dispatch {
     }
 
     /// What a reply's head means for the next try and for its upstream's health.
-    fn judge(&self, answer: Answer, mut lease: Lease, sent: Option<Bytes>, model: &str) -> Tried {
+    fn judge(&self, answer: Answer, mut lease: Lease, sent: Option<Bytes>) -> Tried {
         let (next, shows) = retry::after_status(answer.status, answer.content_block);
         match shows {
             Shows::Health => lease.succeed(),
@@ -205,12 +205,12 @@ impl Dispatch {
             let status = answer.status.as_u16();
             error!(upstream = %backend.name(), status, "upstream rejects the gateway's own credentials or account");
         }
-        let reply = self.reply(answer, lease, sent, &backend, model);
+        let reply = self.reply(answer, lease, sent, &backend);
         Tried { outcome: Ok(reply), next, pause }
     }
 
-    fn reply(&self, answer: Answer, lease: Lease, sent: Option<Bytes>, backend: &Backend, model: &str) -> Reply {
-        let (timeouts, inline, known) = match backend.kind() {
+    fn reply(&self, answer: Answer, lease: Lease, sent: Option<Bytes>, backend: &Backend) -> Reply {
+        let (timeouts, inline, exposes_reasoning) = match backend.kind() {
             Kind::Remote(target) => (target.timeouts(), target.inline_reasoning(), target.exposes_reasoning()),
             Kind::Local(engine) => (engine.timeouts(self.request.get().stream), None, Some(engine.exposes_reasoning())),
         };
@@ -223,7 +223,7 @@ impl Dispatch {
             upstream: backend.name().clone(),
             lease,
             sent,
-            exposes_reasoning: known.or_else(|| backend.shows_reasoning(model).then_some(true)),
+            exposes_reasoning,
             content_block: answer.content_block,
             authored: answer.authored,
             inline,

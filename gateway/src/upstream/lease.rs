@@ -10,7 +10,6 @@ use super::backends::Backend;
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
-    model: Arc<str>,
     entered: Instant,
     probe: bool,
     /// Whether the call's outcome is known already.
@@ -20,8 +19,8 @@ pub struct Lease {
 
 impl Lease {
     /// A place that the backend has counted.
-    pub(super) fn new(backend: Arc<Backend>, model: Arc<str>, entered: Instant, probe: bool) -> Self {
-        Self { backend, model, entered, probe, settled: false, timed: false }
+    pub(super) fn new(backend: Arc<Backend>, entered: Instant, probe: bool) -> Self {
+        Self { backend, entered, probe, settled: false, timed: false }
     }
 
     /// The backend whose place it is.
@@ -39,11 +38,6 @@ impl Lease {
         if std::mem::take(&mut self.probe) {
             self.backend.succeed();
         }
-    }
-
-    /// Reasoning was seen: this model is known to show it here.
-    pub fn saw_reasoning(&self) {
-        self.backend.note_reasoning(&self.model);
     }
 
     /// The reply came whole.

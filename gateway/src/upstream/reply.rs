@@ -35,7 +35,7 @@ pub struct Reply {
     pub lease: Lease,
     /// The request body as sent, where it differs from the client's.
     pub sent: Option<Bytes>,
-    /// Whether this route is known to show reasoning.
+    /// Whether this route is known to show reasoning, by its engine or its provider's entry.
     pub exposes_reasoning: Option<bool>,
     /// Whether an error status is a vendor's content block: a verdict, never a fault.
     pub content_block: bool,
@@ -61,16 +61,10 @@ impl Reply {
         matches!(self.body.0, Source::Local(_))
     }
 
-    /// Notes what its texts show of the route, and which of their bytes are the gateway's own.
+    /// Notes which bytes of its texts are the gateway's own.
     pub fn note(&self, segments: &mut [Segment]) {
-        let thoughts = segments.iter_mut().filter(|segment| segment.channel == Channel::Reasoning);
-        let mut shown = false;
-        for thought in thoughts {
+        for thought in segments.iter_mut().filter(|segment| segment.channel == Channel::Reasoning) {
             thought.authored_bytes = thought.text.floor_char_boundary(self.authored);
-            shown |= thought.text.len() > thought.authored_bytes && !thought.text.trim().is_empty();
-        }
-        if shown {
-            self.lease.saw_reasoning();
         }
     }
 

@@ -10,6 +10,7 @@ use super::classifier::marks::Marks;
 use super::classifier::model::{Error as ModelError, Model};
 use super::fold::Folder;
 use super::language::Languages;
+use super::memory::{Known, Memory, Observation, Origin};
 use super::outcome::{Manner, Opinion, Outcome, Step, Verdict};
 use super::phrases::Phrases;
 use super::reading::{self, Reading};
@@ -17,7 +18,7 @@ use super::signals::Signals;
 use super::tokens::words;
 use super::version::VERSION;
 use super::withheld::Withheld;
-use super::{reasoning, relation, structure};
+use super::{reasoning, relation, structure, template};
 
 /// Says what a model did. It is built once and shared; a clone is another handle to the same.
 #[derive(Debug, Clone)]
@@ -89,21 +90,30 @@ impl Judge {
         Features { dense, sparse: kept.sparse }
     }
 
-    /// What the model did in one exchange.
+    /// What the model did in one exchange, by that exchange alone.
     #[must_use]
     pub fn verdict(&self, case: &Case<'_>) -> Verdict {
-        let parts = &*self.parts;
-        let reply = Reply::of(case);
-        let by_form = structure::own_policy(case)
-            .or_else(|| structure::host(case, &reply, &parts.signals, &parts.folder))
-            .or_else(|| structure::refusal_field(case))
-            .or_else(|| structure::empty(case, &reply));
-        match by_form {
-            Some(opinion) if matches!(opinion.outcome, Outcome::Blocked | Outcome::Failed) => {
-                parts.not_judged(case, &reply, opinion)
-            }
-            by_form => parts.judged(case, &reply, by_form),
-        }
+        self.parts.verdict(case, Origin::default(), None).0
+    }
+
+    /// What the model did in one exchange, in the light of what others have shown.
+    #[must_use]
+    pub fn verdict_knowing(&self, case: &Case<'_>, origin: Origin<'_>, memory: &Memory) -> Verdict {
+        self.parts.verdict(case, origin, Some(memory)).0
+    }
+
+    /// The same, and remembers what the exchange showed.
+    #[must_use]
+    pub fn verdict_noting(&self, case: &Case<'_>, origin: Origin<'_>, memory: &Memory) -> Verdict {
+        let (verdict, observation) = self.parts.verdict(case, origin, Some(memory));
+        observation.iter().for_each(|observation| memory.note(observation));
+        verdict
+    }
+
+    /// What an exchange shows that bears on others; nothing where no model answered.
+    #[must_use]
+    pub fn observe(&self, case: &Case<'_>, origin: Origin<'_>) -> Option<Observation> {
+        self.parts.verdict(case, origin, None).1
     }
 }
 
@@ -114,21 +124,50 @@ impl Parts {
         self.write(case, self.language(head), opinion)
     }
 
+    /// The cascade from end to end.
+    fn verdict(&self, case: &Case<'_>, origin: Origin<'_>, memory: Option<&Memory>) -> (Verdict, Option<Observation>) {
+        let reply = Reply::of(case);
+        let by_form = structure::own_policy(case)
+            .or_else(|| structure::host(case, &reply, &self.signals, &self.folder))
+            .or_else(|| structure::refusal_field(case))
+            .or_else(|| structure::empty(case, &reply));
+        match by_form {
+            Some(opinion) if matches!(opinion.outcome, Outcome::Blocked | Outcome::Failed) => {
+                (self.not_judged(case, &reply, opinion), None)
+            }
+            by_form => {
+                let (verdict, observation) = self.judged(case, &reply, by_form, (origin, memory));
+                (verdict, Some(observation))
+            }
+        }
+    }
+
     /// A verdict on what the model wrote, where its shape has not settled that already.
-    fn judged(&self, case: &Case<'_>, reply: &Reply<'_>, by_form: Option<Opinion>) -> Verdict {
+    fn judged(
+        &self,
+        case: &Case<'_>,
+        reply: &Reply<'_>,
+        by_form: Option<Opinion>,
+        (origin, memory): (Origin<'_>, Option<&Memory>),
+    ) -> (Verdict, Observation) {
         let asked = self.ask(case.prompt);
         let answer = self.read(reply.answer, MOST_WORDS);
         let reasoning = reply.reasoning.map(|part| self.read(part, 0));
         let material = self.material(&asked, &answer, reasoning.as_ref());
         let mut opinion =
             by_form.unwrap_or_else(|| structure::allow_for_cut(case, answer.folded.letters, self.on_text(&material)));
-        reasoning::describe(case, reasoning.as_ref(), &mut opinion);
+        let thought = reasoning.as_ref().map_or(0, |thinking| thinking.folded.letters);
+        let thought = (opinion.outcome == Outcome::Complied).then_some(thought);
+        let observation = Observation::of(origin, &asked, &answer, material.language, thought);
+        let known = memory.map_or_else(Known::default, |memory| memory.known(&observation));
+        template::describe(&known, &asked, &answer, &mut opinion);
+        reasoning::describe(case, reasoning.as_ref(), &known, &mut opinion);
         if let Some(thinking) = &reasoning {
             Withheld::describe(&asked.folded, thinking, &answer, &self.folder, &mut opinion);
         }
         relation::language(&asked, material.language, &answer, &mut opinion);
         relation::topic(&asked, material.language, &answer, &mut opinion);
-        self.write(case, material.language, opinion)
+        (self.write(case, material.language, opinion), observation)
     }
 
     /// What the texts say, where neither host nor shape decided: a phrase that leaves no doubt, else the classifier, else
@@ -139,7 +178,8 @@ impl Parts {
             return Opinion::new(Outcome::Complied, Step::Nothing, 0.6);
         }
         let by_phrases = reading::opinion(material.answer);
-        if let Some(opinion) = by_phrases.as_ref().filter(|opinion| opinion.confidence >= NO_DOUBT) {
+        let clear = |opinion: &&Opinion| opinion.confidence >= NO_DOUBT || opinion.outcome == Outcome::Blocked;
+        if let Some(opinion) = by_phrases.as_ref().filter(clear) {
             return opinion.clone();
         }
         // Most of what the classifier was trained on is English; there it has weighed the phrases itself, and better.

@@ -16,6 +16,8 @@
 //! | `classifier` | the trained weights, their features and their training |
 //! | `reasoning` | the model's thinking: empty, or recited |
 //! | `withheld` | what the thinking holds and the answer does not |
+//! | `memory` | what other exchanges have shown of a model on a route |
+//! | `template` | an answer that others got to unrelated prompts |
 //! | `relation` | answers in another language or on another subject |
 //! | `language` | which language a text is in |
 //! | `fold` | case, width, accents, simplified characters, with a way back to the original bytes |
@@ -29,11 +31,13 @@ mod outcome;
 mod signals;
 mod structure;
 
+mod memory;
 mod phrases;
 mod reading;
 mod reasoning;
 mod relation;
 mod starts;
+mod template;
 mod tokens;
 mod withheld;
 
@@ -50,4 +54,5 @@ pub use case::{Case, Ending, HostError};
 pub use classifier::model::Error as ModelError;
 pub use classifier::train::{Error as TrainError, Example, Label, Trained, train};
 pub use judge::Judge;
+pub use memory::{Memory, Observation, Origin};
 pub use outcome::{Evidence, Manner, Outcome, Step, Verdict};

@@ -69,6 +69,8 @@ pub enum Step {
     Phrases,
     /// The trained classifier.
     Classifier,
+    /// What other exchanges have shown of the same answer.
+    Memory,
     /// A judge model.
     Judge,
     /// None was sure.
@@ -156,6 +158,7 @@ impl Step {
             Self::Structure => "structure",
             Self::Phrases => "phrases",
             Self::Classifier => "classifier",
+            Self::Memory => "memory",
             Self::Judge => "judge",
             Self::Nothing => "nothing",
         }

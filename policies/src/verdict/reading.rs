@@ -100,6 +100,12 @@ pub(crate) fn opinion(reading: &Reading<'_>) -> Option<Opinion> {
         opinion.evidence.push(reading.evidence(line, Manner::CannedDeflection));
         return Some(opinion);
     }
+    if let Some(line) = reading.all(Kind::Canned).find(|hit| ends(reading, hit)) {
+        // What had been said was taken back by a fixed line: that is a filter's doing, not the end of a thought.
+        let mut opinion = Opinion::new(Outcome::Blocked, Step::Phrases, 0.85).with(Manner::Retraction);
+        opinion.evidence.push(reading.evidence(line, Manner::Retraction));
+        return Some(opinion.with(Manner::CannedDeflection));
+    }
     let first = reading.hits.iter().find(|hit| declines(hit) && hit.span.start < reading.folded.opening)?;
     let complied_before = reading.early(Kind::Comply).any(|hit| hit.span.start < first.span.start);
     let outcome = match letters {
@@ -154,6 +160,16 @@ pub(crate) fn declines(hit: &Hit) -> bool {
 fn covers(reading: &Reading<'_>, hit: &Hit) -> bool {
     reading.folded.text.trim().len() <= hit.span.len() * 3 + 60
 }
+
+/// Whether a fixed line ends an answer that had been under way.
+fn ends(reading: &Reading<'_>, hit: &Hit) -> bool {
+    let before = reading.folded.text.get(..hit.span.start).unwrap_or_default().trim();
+    hit.span.end + AFTER_END >= reading.folded.text.trim_end().len() && before.len() >= UNDER_WAY
+}
+
+/// Folded bytes of an answer that was under way, and of what may follow a line at its end.
+const UNDER_WAY: usize = 160;
+const AFTER_END: usize = 24;
 
 /// Letters of an answer that has no room for more than a refusal.
 const SHORT: usize = 420;

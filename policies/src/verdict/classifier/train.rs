@@ -1,6 +1,8 @@
 //! Makes weights from labelled examples: fits both heads, and calibrates them on examples that were held out. It reads no
 //! file and keeps nothing.
 
+use std::collections::HashMap;
+
 use super::features::{DENSE, Features};
 use super::model::{Filed, write};
 use super::solve::{Row, solve};
@@ -28,6 +30,9 @@ pub struct Example<'a> {
     pub weight: f32,
     /// Examples of one group are never split between fitting and calibration: same prompt, translations, counterparts.
     pub group: &'a str,
+    /// Where it is from. How often a source's models refuse is no property of an answer: within each source, those that
+    /// comply and those that do not count alike.
+    pub source: &'a str,
 }
 
 /// Weights, and how they did on what was held out.
@@ -78,11 +83,10 @@ pub fn train(judge: &Judge, examples: &[Example<'_>]) -> Result<Trained, Error> 
 
 /// Fits one head and what it says of each example when its group is held out.
 fn head(examples: &[Example<'_>], features: &[Features], holds: fn(Label) -> bool) -> (Filed, Vec<f32>) {
-    let rows: Vec<Row<'_>> = examples
-        .iter()
-        .zip(features)
-        .map(|(example, features)| Row { features, holds: holds(example.label), weight: example.weight })
-        .collect();
+    let weights = balanced(examples);
+    let row =
+        |((example, features), weight): ((&Example<'_>, _), _)| Row { features, holds: holds(example.label), weight };
+    let rows: Vec<Row<'_>> = examples.iter().zip(features).zip(weights).map(row).collect();
     let folds: Vec<usize> = examples.iter().map(|example| fold_of(example.group)).collect();
     let mut odds = vec![0.0; rows.len()];
     for held in 0..FOLDS {
@@ -95,10 +99,29 @@ fn head(examples: &[Example<'_>], features: &[Features], holds: fn(Label) -> boo
             }
         }
     }
-    let (slope, shift) = calibrate(&rows, &odds);
+    // Probabilities are those of the examples as they come.
+    let come: Vec<Row<'_>> =
+        rows.iter().zip(examples).map(|(row, example)| Row { weight: example.weight, ..*row }).collect();
+    let (slope, shift) = calibrate(&come, &odds);
     let probabilities: Vec<f32> = odds.iter().map(|odds| sigmoid(slope * odds + shift)).collect();
     let threshold = best_threshold(&rows, &probabilities);
     (Filed::of(&solve(&rows, DENSE), (slope, shift), threshold), probabilities)
+}
+
+/// Weights under which, within each source, examples that comply and those that do not are of equal weight together.
+fn balanced(examples: &[Example<'_>]) -> Vec<f32> {
+    let key = |example: &Example<'_>, complied: bool| (example.source.to_owned(), complied);
+    let complied = |example: &Example<'_>| example.label == Label::Complied;
+    let mut sums: HashMap<(String, bool), f32> = HashMap::new();
+    for example in examples {
+        *sums.entry(key(example, complied(example))).or_default() += example.weight;
+    }
+    let sum = |example: &Example<'_>, complied: bool| sums.get(&key(example, complied)).copied().unwrap_or_default();
+    let weight = |example: &Example<'_>| {
+        let (own, other) = (sum(example, complied(example)), sum(example, !complied(example)));
+        example.weight * ((own + other) / 2.0 / own.max(1e-6)).clamp(1.0 / MOST_BALANCE, MOST_BALANCE)
+    };
+    examples.iter().map(weight).collect()
 }
 
 /// The line through the held-out log odds under which the labels are likeliest (Platt), by Newton's method.
@@ -156,5 +179,7 @@ fn fold_of(group: &str) -> usize {
 }
 
 const FOLDS: usize = 5;
+/// By how much an example may come to count more or less for what its source mostly is.
+const MOST_BALANCE: f32 = 6.0;
 /// Examples of each outcome that it takes.
 const FEWEST: usize = 20;
