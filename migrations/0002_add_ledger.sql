@@ -19,6 +19,9 @@ ALTER TABLE record_begin ADD COLUMN salt bytea;
 ALTER TABLE record_end ADD COLUMN salt bytea;
 ALTER TABLE loss ADD COLUMN salt bytea;
 ALTER TABLE payload ADD COLUMN salt bytea;
+ALTER TABLE payload ADD COLUMN key_id text;
+COMMENT ON COLUMN payload.key_id IS
+    'The key that hides the bytes: nonce 12, AES-256-GCM, bound to exchange and part; null where they are not hidden';
 
 CREATE TABLE ledger (
     single boolean     PRIMARY KEY DEFAULT true CHECK (single),

@@ -151,7 +151,7 @@ fn database(config: &Config) -> Result<(Option<Cluster>, Store), Error> {
         }
         Database::Url(_) => None,
     };
-    let store = Store::connect(&config.database, &config.data).map_err(Error::Store)?;
+    let store = Store::connect(&config.database, &config.data).map_err(Error::Store)?.hiding(&config.payload_keys);
     Ok((cluster, store))
 }
 

@@ -52,7 +52,7 @@ pub(super) fn with_any_store<T>(
             Some(cluster.map_err(Failure::outside)?)
         }
     };
-    let store = Store::connect(&config.database, &config.data)?;
+    let store = Store::connect(&config.database, &config.data)?.hiding(&config.payload_keys);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         store.ready().await?;

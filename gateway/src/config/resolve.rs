@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use base64::Engine as _;
+
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
 use super::settings::{
-    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, Policies, Retention, RetentionClass, Spool,
+    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Retention, RetentionClass,
+    Spool,
 };
 use super::{Secret, front, serving, tree};
 
@@ -73,6 +76,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let database = database(&mut root, base, shared);
     let spool = spool(&mut root, shared);
     let ledger = ledger(&mut root, base, shared);
+    let payload_keys = payload_keys(&mut root, shared);
     let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
@@ -90,6 +94,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         database,
         spool,
         ledger,
+        payload_keys,
         retention,
         callers,
         upstreams,
@@ -183,6 +188,33 @@ fn ledger(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Ledger {
     let key_file = table.path("key_file", shared).map(|path| base.join(path));
     close(root, "ledger", table, shared);
     Ledger { every, name, key_file }
+}
+
+fn payload_keys(root: &mut Table, shared: &mut Shared<'_>) -> Vec<PayloadKey> {
+    let (mut keys, mut shown) = (Vec::<PayloadKey>::new(), Vec::new());
+    for mut entry in root.tables("payload_keys", shared) {
+        let id = entry.required("id", shared);
+        let secret = entry.secret(["key", "key_env", "key_file"], shared);
+        let bytes = secret.as_ref().and_then(|secret| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(secret.reveal().trim()).ok()?;
+            <[u8; 32]>::try_from(bytes).ok()
+        });
+        match (id, bytes) {
+            (Some(id), _) if keys.iter().any(|key| key.id == id) => {
+                shared.mistake(entry.place(), format!("two payload keys are named `{id}`"), None);
+            }
+            (Some(id), Some(bytes)) => keys.push(PayloadKey { id, bytes }),
+            (Some(_), None) => shared.mistake(
+                entry.place(),
+                "a payload key must be 32 bytes in base64",
+                Some("make one with `openssl rand -base64 32` and name it by `key_env` or `key_file`".to_owned()),
+            ),
+            (None, _) => {}
+        }
+        shown.push(entry.finish(shared));
+    }
+    root.note("payload_keys", shown);
+    keys
 }
 
 fn retention(root: &mut Table, shared: &mut Shared<'_>) -> Retention {

@@ -27,6 +27,8 @@ pub struct Config {
     pub spool: Spool,
     /// How the ledger over them is signed.
     pub ledger: Ledger,
+    /// Keys that requests and replies are hidden under in the database; the first one is written with.
+    pub payload_keys: Vec<PayloadKey>,
     /// How long they are kept.
     pub retention: Retention,
     /// Who may call.
@@ -161,6 +163,21 @@ pub struct Ledger {
     pub name: String,
     /// The key, Ed25519 in PKCS#8; `None` for one that is made in the data directory.
     pub key_file: Option<PathBuf>,
+}
+
+/// A key that payloads are hidden under in the database.
+#[derive(Clone)]
+pub struct PayloadKey {
+    /// Its name, as rows have it.
+    pub id: String,
+    /// The key, for AES-256.
+    pub bytes: [u8; 32],
+}
+
+impl std::fmt::Debug for PayloadKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PayloadKey").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// How long records are kept, and who may take them away.

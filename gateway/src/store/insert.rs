@@ -175,9 +175,10 @@ async fn insert_some_payloads(connection: &mut PgConnection, rows: &[PayloadRow]
         return Ok(());
     }
     query(
-        "INSERT INTO payload (exchange, occurred_at, part, codec, size, bytes, salt)
+        "INSERT INTO payload (exchange, occurred_at, part, codec, size, bytes, salt, key_id)
          SELECT *
-         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[])
+         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[],
+             $8::text[])
          ON CONFLICT DO NOTHING",
     )
     .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
@@ -187,6 +188,7 @@ async fn insert_some_payloads(connection: &mut PgConnection, rows: &[PayloadRow]
     .bind(rows.iter().map(|row| row.size).bind_iter())
     .bind(rows.iter().map(|row| row.bytes.as_ref()).bind_iter())
     .bind(rows.iter().map(|row| row.salt).bind_iter())
+    .bind(rows.iter().map(|row| row.key_id.as_deref()).bind_iter())
     .execute(connection)
     .await?;
     Ok(())

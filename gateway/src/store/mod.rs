@@ -8,6 +8,7 @@
 //! | [`migrate`] | brings the schema to this version |
 //! | `partitions` | makes the days and months that rows fall into |
 //! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
+//! | `cipher` | payloads under keys of the operator's |
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
@@ -20,6 +21,7 @@ mod pool;
 pub mod managed;
 pub mod migrate;
 
+mod cipher;
 mod insert;
 mod leaves;
 mod partitions;

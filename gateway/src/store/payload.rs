@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use zstd::bulk::Compressor;
 
+use super::cipher::{Keys, Place};
+
 /// Shorter bytes are kept as they are: a zstd frame's head and the time are worth more than what is saved.
 const WORTH_COMPRESSING: usize = 1024;
 
@@ -49,8 +51,26 @@ impl fmt::Debug for Packer {
     }
 }
 
+/// How bytes lie in a row of `payload`.
+pub(super) struct Lying<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) codec: &'a str,
+    pub(super) size: i64,
+    pub(super) key_id: Option<&'a str>,
+}
+
+/// Takes the bytes of a row out again; `None` where they are damaged, of a codec that is not known, or hidden under a key
+/// that is not here.
+pub(super) fn take_out(lying: &Lying<'_>, keys: &Keys, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let packed = match lying.key_id {
+        Some(id) => keys.open(id, lying.place, bytes)?,
+        None => bytes,
+    };
+    unpack(lying.codec, lying.size, packed)
+}
+
 /// Takes packed bytes out again; `None` where they are damaged or of a codec that is not known.
-pub(super) fn unpack(codec: &str, size: i64, bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn unpack(codec: &str, size: i64, bytes: Vec<u8>) -> Option<Vec<u8>> {
     match codec {
         "none" => Some(bytes),
         "zstd" => zstd::bulk::decompress(&bytes, usize::try_from(size).ok()?.min(LARGEST)).ok(),

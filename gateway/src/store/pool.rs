@@ -9,9 +9,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSs
 use sqlx::{ConnectOptions, Connection, Executor};
 use uuid::Uuid;
 
+use super::cipher::Keys;
 use super::managed::Place;
 use super::partitions::Known;
-use crate::config::Database;
+use crate::config::{Database, PayloadKey};
 
 /// Connections of one gateway: shipping, reading keys and a few questions never need more.
 const CONNECTIONS: u32 = 6;
@@ -30,6 +31,7 @@ pub struct Store {
     pub(super) pool: PgPool,
     pub(super) options: PgConnectOptions,
     pub(super) known: Arc<Known>,
+    pub(super) keys: Arc<Keys>,
     pub(super) log: Arc<tokio::sync::OnceCell<Uuid>>,
 }
 
@@ -75,6 +77,12 @@ impl Store {
         Ok(Self::with(options))
     }
 
+    /// The same store, with keys that payloads are hidden under: the first one is written with.
+    #[must_use]
+    pub fn hiding(self, keys: &[PayloadKey]) -> Self {
+        Self { keys: Arc::new(Keys::of(keys)), ..self }
+    }
+
     pub(super) fn with(options: PgConnectOptions) -> Self {
         let options = options.application_name("candor").disable_statement_logging();
         let pool = PgPoolOptions::new()
@@ -85,7 +93,7 @@ impl Store {
             .max_lifetime(None)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
             .connect_lazy_with(options.clone());
-        Self { pool, options, known: Arc::default(), log: Arc::default() }
+        Self { pool, options, known: Arc::default(), keys: Arc::default(), log: Arc::default() }
     }
 
     /// Whether the database answers, and why not. It uses a connection of its own: a full pool is no outage.

@@ -8,6 +8,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::cipher::Keys;
 use super::rows::{occurred_at, signed};
 use super::seal::{stored, subtree};
 use super::told::{Kept, begin_rows, end_rows, event_row, loss_row, payloads};
@@ -137,7 +138,7 @@ pub async fn bundle<W: io::Write>(
     let mut at = span.start;
     while at < span.end {
         let next = (at + CHUNK).min(span.end);
-        chunk(connection, Span { start: at, end: next }, &mut lines).await?;
+        chunk(connection, Span { start: at, end: next }, &store.keys, &mut lines).await?;
         at = next;
         progress(at - span.start, span.len());
     }
@@ -205,6 +206,7 @@ async fn documents<W: io::Write>(connection: &mut PgConnection, lines: &mut Line
 async fn chunk<W: io::Write>(
     connection: &mut PgConnection,
     span: Span,
+    keys: &Keys,
     lines: &mut Lines<W>,
 ) -> Result<(), BundleError> {
     let leaves: Vec<(i64, Vec<u8>)> =
@@ -225,7 +227,7 @@ async fn chunk<W: io::Write>(
     let begin_rows = begin_rows(connection, (&begins, &begin_times)).await?;
     let end_rows = end_rows(connection, (&ends, &end_times)).await?;
     let all: (Vec<Uuid>, Vec<OffsetDateTime>) = ([begins, ends].concat(), [begin_times, end_times].concat());
-    let payloads = payloads(connection, (&all.0, &all.1)).await?;
+    let payloads = payloads(connection, (&all.0, &all.1), keys).await?;
     for (index, bytes, leaf) in read {
         lines.put(&Line::Leaf(LeafLine { index, bytes: Base64(bytes) }))?;
         let Some(leaf) = leaf else { continue };

@@ -9,6 +9,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::cipher::{Keys, Place};
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
 use crate::config::Recording;
@@ -83,6 +84,7 @@ pub(super) struct PayloadRow {
     pub(super) size: i64,
     pub(super) bytes: Bytes,
     pub(super) salt: Salt,
+    pub(super) key_id: Option<String>,
 }
 
 /// A row of `loss`.
@@ -104,7 +106,7 @@ pub(super) struct Nth<'a, T> {
 }
 
 /// All rows of a batch, and the leaf that each frame of it gets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch<'a> {
     pub(super) begins: Vec<BeginRow<'a>>,
     pub(super) ends: Vec<EndRow<'a>>,
@@ -115,6 +117,7 @@ pub(super) struct Batch<'a> {
     pub(super) losses: Vec<LossRow>,
     pub(super) drafts: Vec<Draft>,
     packer: Packer,
+    keys: &'a Keys,
 }
 
 impl<'a> Batch<'a> {
@@ -122,8 +125,19 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub(super) fn of(frames: &'a [Frame]) -> io::Result<Self> {
-        let mut batch = Self::default();
+    pub(super) fn of(frames: &'a [Frame], keys: &'a Keys) -> io::Result<Self> {
+        let mut batch = Self {
+            begins: Vec::new(),
+            ends: Vec::new(),
+            payloads: Vec::new(),
+            findings: Vec::new(),
+            evidence: Vec::new(),
+            attempts: Vec::new(),
+            losses: Vec::new(),
+            drafts: Vec::new(),
+            packer: Packer::default(),
+            keys,
+        };
         for frame in frames {
             match &frame.entry {
                 Entry::Begin(begin) => batch.begin(frame, begin)?,
@@ -216,8 +230,10 @@ impl<'a> Batch<'a> {
             let salt = salt()?;
             let hash = Hash::payload(&salt, pieces);
             parts.push(Part { name: part.to_owned(), size: size as u64, hash });
-            let (codec, bytes) = self.packer.pack(pieces);
-            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes, salt });
+            let (codec, packed) = self.packer.pack(pieces);
+            let hidden = self.keys.seal(Place { exchange: key.exchange, part }, &packed);
+            let (key_id, bytes) = hidden.map_or((None, packed), |(id, bytes)| (Some(id), bytes.into()));
+            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes, salt, key_id });
         }
         Ok(())
     }

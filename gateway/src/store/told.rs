@@ -8,7 +8,8 @@ use sqlx::{Row, query, query_as};
 use uuid::Uuid;
 
 use super::Error;
-use super::payload::unpack;
+use super::cipher::{Keys, Place};
+use super::payload::{Lying, take_out};
 use super::rows::signed;
 use super::trace::{StoredAttempt, StoredEvidence, StoredFinding, Wanted, attempts, evidence, findings, gathered};
 use crate::ledger::leaf::Leaf;
@@ -67,28 +68,30 @@ pub(super) async fn end_rows(connection: &mut PgConnection, wanted: Wanted<'_>) 
 }
 
 /// A row of `payload`, or of `payload_kept`.
-type PayloadRow = (Uuid, String, String, i64, Vec<u8>, Option<Vec<u8>>);
+type PayloadRow = (Uuid, String, String, i64, Vec<u8>, Option<Vec<u8>>, Option<String>);
 
 /// Payloads, by exchange and part.
 pub(super) async fn payloads(
     connection: &mut PgConnection,
     (ids, times): Wanted<'_>,
+    keys: &Keys,
 ) -> Result<HashMap<(Uuid, String), Kept>, Error> {
     let rows: Vec<PayloadRow> = query_as(
         "WITH wanted AS (SELECT DISTINCT * FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at))
-         SELECT p.exchange, part, codec, size, bytes, salt FROM wanted
+         SELECT p.exchange, part, codec, size, bytes, salt, key_id FROM wanted
          JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
          UNION ALL
-         SELECT p.exchange, part, codec, size, bytes, salt FROM wanted
+         SELECT p.exchange, part, codec, size, bytes, salt, key_id FROM wanted
          JOIN payload_kept p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at",
     )
     .bind(ids)
     .bind(times)
     .fetch_all(connection)
     .await?;
-    let kept = |(exchange, part, codec, size, bytes, salt): PayloadRow| {
-        // What cannot be unpacked is shown as it lies there, and will not have the hash that it should.
-        let bytes = unpack(&codec, size, bytes.clone()).unwrap_or(bytes);
+    let kept = |(exchange, part, codec, size, bytes, salt, key_id): PayloadRow| {
+        // What cannot be taken out is shown as it lies there, and will not have the hash that it should.
+        let lying = Lying { place: Place { exchange, part: &part }, codec: &codec, size, key_id: key_id.as_deref() };
+        let bytes = take_out(&lying, keys, bytes.clone()).unwrap_or(bytes);
         ((exchange, part.clone()), Kept { part, salt, bytes })
     };
     Ok(rows.into_iter().map(kept).collect())

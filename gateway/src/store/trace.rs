@@ -8,7 +8,8 @@ use sqlx::{PgExecutor, Row, query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::payload::unpack;
+use super::cipher::Place;
+use super::payload::{Lying, take_out};
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
@@ -262,7 +263,7 @@ pub(super) async fn attempts<'e>(
 }
 
 /// A row of `payload`.
-type PayloadRow = (Uuid, String, String, i64, Vec<u8>);
+type PayloadRow = (Uuid, String, String, i64, Vec<u8>, Option<String>);
 
 async fn payloads(
     store: &Store,
@@ -271,11 +272,11 @@ async fn payloads(
 ) -> Result<Vec<(Uuid, (String, Payload))>, Error> {
     let rows: Vec<PayloadRow> = query_as(
         "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at))
-         SELECT p.exchange, part, codec, size, bytes FROM wanted
+         SELECT p.exchange, part, codec, size, bytes, key_id FROM wanted
          JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
          WHERE $3::text[] IS NULL OR part = ANY ($3)
          UNION ALL
-         SELECT p.exchange, part, codec, size, bytes FROM wanted
+         SELECT p.exchange, part, codec, size, bytes, key_id FROM wanted
          JOIN payload_kept p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
          WHERE $3::text[] IS NULL OR part = ANY ($3)",
     )
@@ -284,8 +285,10 @@ async fn payloads(
     .bind(parts.names())
     .fetch_all(&store.pool)
     .await?;
-    let read = |(exchange, part, codec, size, bytes): PayloadRow| {
-        (exchange, (part, unpack(&codec, size, bytes).map_or(Payload::Unreadable, Payload::Whole)))
+    let read = |(exchange, part, codec, size, bytes, key_id): PayloadRow| {
+        let lying = Lying { place: Place { exchange, part: &part }, codec: &codec, size, key_id: key_id.as_deref() };
+        let payload = take_out(&lying, &store.keys, bytes).map_or(Payload::Unreadable, Payload::Whole);
+        (exchange, (part, payload))
     };
     Ok(rows.into_iter().map(read).collect())
 }

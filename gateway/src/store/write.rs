@@ -38,7 +38,7 @@ impl Sink for Store {
 
 impl Store {
     async fn store_frames(&self, stream: Uuid, frames: &[Frame]) -> Result<(), SinkError> {
-        let mut batch = Batch::of(frames).map_err(sqlx::Error::from).map_err(Error::from)?;
+        let mut batch = Batch::of(frames, &self.keys).map_err(sqlx::Error::from).map_err(Error::from)?;
         let log = self.log().await?;
         self.make_partitions(&batch).await?;
         match Box::pin(self.insert(stream, frames, &mut batch, log)).await {
@@ -94,7 +94,7 @@ impl Store {
         match frames.get(new..) {
             Some([]) | None => return transaction.rollback().await,
             Some(_) if new == 0 => insert_rows(&mut transaction, stream, batch, log).await?,
-            Some(rest) => insert_rows(&mut transaction, stream, &mut Batch::of(rest)?, log).await?,
+            Some(rest) => insert_rows(&mut transaction, stream, &mut Batch::of(rest, &self.keys)?, log).await?,
         }
         query("UPDATE stream SET last_sequence = $2 WHERE stream = $1")
             .bind(stream)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::fixtures::{begin, end, frames, id};
 use super::with_store;
-use crate::config::{Retention, RetentionClass};
+use crate::config::{PayloadKey, Retention, RetentionClass};
 use crate::exchange::ExchangeId;
 use crate::ledger::checkpoint::{Checkpoint, Signer};
 use crate::ledger::verify::{Conclusion, Reading, Report, Status, Trust};
@@ -15,7 +15,7 @@ use crate::store::custody::{Authority, Whose, approve, ask, erase, hold, release
 use crate::store::proofs::{BundleError, Wish, bundle};
 use crate::store::retention::enforce;
 use crate::store::seal::{SealError, Turn, seal, standing, waiting};
-use crate::store::trace::show;
+use crate::store::trace::{Payload, show};
 
 fn signer() -> Signer {
     Signer::read("ledger.test", &Signer::generate().expect("random numbers")).expect("a key")
@@ -316,6 +316,36 @@ fn retention_drops_whole_days_and_months_and_keeps_what_is_held() {
         // Dropped by hand instead: nothing says why.
         store.pool.execute("DELETE FROM event WHERE kind = 'retention_drop'").await.expect("tampered");
         assert_eq!(verified(&store, &trusting(&signer)).await.conclusion, Conclusion::Incomplete);
+    });
+}
+
+#[test]
+fn hidden_payloads_are_shown_and_proven_with_their_key_and_not_without() {
+    with_store(async |plain| {
+        let key = |id: &str, byte| PayloadKey { id: id.to_owned(), bytes: [byte; 32] };
+        let (signer, stream) = (signer(), Uuid::now_v7());
+        let before = plain.clone().hiding(&[key("k1", 1)]);
+        traffic(&before, stream, 1, 2).await;
+        let store = plain.clone().hiding(&[key("k2", 2), key("k1", 1)]);
+        let later = id(9, 0);
+        let pair = vec![Entry::Begin(Box::new(begin(later))), Entry::End(Box::new(end(later)))];
+        store.write(stream, &frames(stream, 6, pair)).await.expect("stored");
+        sealed(&store, &signer).await;
+        let ids: Vec<(Option<String>,)> = sqlx::query_as("SELECT DISTINCT key_id FROM payload ORDER BY 1")
+            .fetch_all(&store.pool)
+            .await
+            .expect("keys");
+        assert_eq!(ids, [(Some("k1".to_owned()),), (Some("k2".to_owned()),)]);
+        let open: i64 = query_scalar("SELECT count(*) FROM payload WHERE position('Tiananmen'::bytea IN bytes) > 0")
+            .fetch_one(&store.pool)
+            .await
+            .expect("a count");
+        assert_eq!(open, 0, "no text lies open in the database");
+        assert_eq!(verified(&store, &trusting(&signer)).await.conclusion, Conclusion::Verified);
+        let trace = show(&store, later.0).await.expect("a record").expect("its row");
+        assert!(trace.payloads.values().all(|payload| matches!(payload, Payload::Whole(_))));
+        let blind = show(&plain, later.0).await.expect("a record").expect("its row");
+        assert!(blind.payloads.values().all(|payload| *payload == Payload::Unreadable));
     });
 }
 
