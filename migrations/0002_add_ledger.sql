@@ -114,6 +114,36 @@ CREATE TABLE document (
 );
 COMMENT ON TABLE document IS 'Texts that records refer to by digest';
 
+-- Words of texts, by day, filled when a day is over: the way in of records never waits for an index.
+CREATE TABLE search (
+    exchange    uuid        NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    words       text[]      NOT NULL,
+    PRIMARY KEY (exchange, occurred_at)
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX search_words ON search USING gin (words);
+CREATE TABLE searchable (
+    day       date        PRIMARY KEY,
+    exchanges bigint      NOT NULL,
+    indexed   timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE searchable IS 'Days whose texts are all in search';
+
+-- Makes the partition of search for one day, where it is missing.
+CREATE FUNCTION make_search(day date) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    name text := format('search_%s', to_char(day, 'YYYY_MM_DD'));
+BEGIN
+    PERFORM pg_advisory_xact_lock(7164098310);
+    IF to_regclass(name) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I (LIKE search INCLUDING ALL)', name);
+        EXECUTE format('ALTER TABLE search ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
+                       day::text || ' 00:00+00', (day + 1)::text || ' 00:00+00');
+    END IF;
+END
+$$;
+
 -- Drops one partition of a table of records, and nothing else.
 CREATE FUNCTION drop_partition(name text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -122,7 +152,7 @@ BEGIN
         SELECT FROM pg_inherits
         WHERE inhrelid = to_regclass(name)
           AND inhparent IN ('payload'::regclass, 'record_begin'::regclass, 'record_end'::regclass,
-                            'finding'::regclass, 'evidence'::regclass, 'attempt'::regclass)
+                            'finding'::regclass, 'evidence'::regclass, 'attempt'::regclass, 'search'::regclass)
     ) THEN
         RAISE EXCEPTION 'no partition of records is named %', name;
     END IF;

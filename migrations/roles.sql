@@ -33,7 +33,9 @@ $$;
 -- Partitions are made and dropped by functions that run with the owner's rights and touch nothing else.
 ALTER FUNCTION make_partitions(date[], date[]) SECURITY DEFINER SET search_path = public, pg_temp;
 ALTER FUNCTION drop_partition(text) SECURITY DEFINER SET search_path = public, pg_temp;
-REVOKE EXECUTE ON FUNCTION make_partitions(date[], date[]), drop_partition(text) FROM PUBLIC;
+ALTER FUNCTION make_search(date) SECURITY DEFINER SET search_path = public, pg_temp;
+REVOKE EXECUTE ON FUNCTION make_partitions(date[], date[]), drop_partition(text), make_search(date) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION make_search(date) TO candor_writer;
 GRANT EXECUTE ON FUNCTION make_partitions(date[], date[]) TO candor_writer, candor_privacy;
 GRANT EXECUTE ON FUNCTION drop_partition(text) TO candor_privacy;
 
@@ -41,7 +43,8 @@ GRANT SELECT, INSERT ON record_begin, record_end, finding, evidence, attempt, pa
 GRANT SELECT, INSERT ON stream TO candor_writer;
 GRANT UPDATE (last_sequence, heartbeat, closed) ON stream TO candor_writer;
 GRANT INSERT ON pending, event, document TO candor_writer;
-GRANT SELECT ON ledger, document, event, caller_key TO candor_writer;
+GRANT SELECT ON ledger, document, event, caller_key, payload_kept TO candor_writer;
+GRANT SELECT, INSERT ON search, searchable TO candor_writer;
 
 GRANT SELECT, DELETE ON pending TO candor_sealer;
 GRANT INSERT ON pending, event TO candor_sealer;
@@ -57,6 +60,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON held TO candor_privacy;
 GRANT SELECT, INSERT ON erasure TO candor_privacy;
 GRANT UPDATE (approved_by, done_at) ON erasure TO candor_privacy;
 GRANT INSERT ON pending, event TO candor_privacy;
+GRANT SELECT, DELETE ON search, searchable TO candor_privacy;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO candor_reader;
 REVOKE SELECT ON caller_key FROM candor_reader;

@@ -15,12 +15,13 @@ use crate::config::{Config, Retention};
 use crate::identify::Keys;
 use crate::record::{Shipper, wall_clock};
 use crate::store::retention::{Dropped, enforce};
+use crate::store::search::index_a_day;
 use crate::store::{Store, migrate};
 use crate::{keyring, store};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
-/// How often it is looked whether records are older than they may be.
+/// How often it is looked whether records are older than they may be, and whether a day is over.
 const RETAIN: Duration = Duration::from_secs(3600);
 /// How often a database that is away, or cannot be migrated, is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -33,6 +34,7 @@ pub(super) struct Background {
     keys: JoinHandle<()>,
     sealing: JoinHandle<Sealer>,
     retaining: JoinHandle<()>,
+    indexing: Option<JoinHandle<()>>,
     stop_sealing: oneshot::Sender<()>,
 }
 
@@ -56,6 +58,7 @@ impl Background {
         let runtime = tokio::runtime::Handle::current();
         let (stop_shipping, stop) = oneshot::channel();
         let retaining = runtime.spawn(retain(store.clone(), config.retention.clone(), ready.clone()));
+        let indexing = config.payload_keys.is_empty().then(|| runtime.spawn(index(store.clone(), ready.clone())));
         let (stop_sealing, no_more) = oneshot::channel();
         let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
@@ -73,13 +76,14 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining }
+        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining, indexing }
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
         self.retaining.abort();
+        self.indexing.inspect(JoinHandle::abort);
         let _ = self.stop_shipping.send(());
         // A database that is away is not waited for: the spool keeps what it did not get.
         let there = matches!(tokio::time::timeout_at(deadline, self.store.ready()).await, Ok(Ok(())));
@@ -122,6 +126,24 @@ async fn ship(
         _ = stop => {}
     }
     shipper
+}
+
+/// Indexes the texts of days that are over, where nothing is hidden from the database.
+async fn index(store: Store, mut ready: watch::Receiver<bool>) {
+    if ready.wait_for(|ready| *ready).await.is_err() {
+        return;
+    }
+    loop {
+        match index_a_day(&store).await {
+            Ok(Some((day, exchanges))) => {
+                tracing::info!(%day, exchanges, "texts of a day can be searched");
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "indexing waits for the database"),
+        }
+        tokio::time::sleep(RETAIN).await;
+    }
 }
 
 /// Lets go of what is older than it may be, every hour.

@@ -13,6 +13,7 @@ use crate::cli::{Records, RecordsList};
 use crate::config;
 use crate::record::wall_clock;
 use crate::store::records::{self, Filter, Record};
+use crate::store::search::{self, Coverage};
 
 /// Most rows that one list holds.
 const MOST: u32 = 10_000;
@@ -47,7 +48,15 @@ pub(super) fn run(command: &Records) -> Result<ExitCode, Failure> {
 fn list(arguments: &RecordsList) -> Result<ExitCode, Failure> {
     let filter = filter(arguments, wall_clock())?;
     let (found, losses) = with_store(&arguments.configured, Expect::Cluster, async |store| {
-        Ok((records::list(store, &filter).await?, records::losses(store, filter.since).await?))
+        let found = match &arguments.text {
+            Some(text) => {
+                let (found, coverage) = search::find(store, &filter, text).await?;
+                tell(&coverage);
+                found
+            }
+            None => records::list(store, &filter).await?,
+        };
+        Ok((found, records::losses(store, filter.since).await?))
     })?;
     if arguments.configured.json {
         for record in &found {
@@ -66,6 +75,17 @@ fn list(arguments: &RecordsList) -> Result<ExitCode, Failure> {
         print::error(&format!("{count} frames were lost within {} ({why})", arguments.since));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how much was looked at: an empty list means little where much was not.
+fn tell(coverage: &Coverage) {
+    let Coverage { indexed_days, read, cut } = coverage;
+    print::error(&format!("searched the index of {indexed_days} days and read {read} exchanges of days without one"));
+    if *cut {
+        print::error(
+            "older exchanges of days without an index were not read; ask for less time, or wait for the index",
+        );
+    }
 }
 
 fn filter(arguments: &RecordsList, now: OffsetDateTime) -> Result<Filter, Failure> {

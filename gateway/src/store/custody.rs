@@ -236,6 +236,7 @@ async fn erase_one(connection: &mut PgConnection, exchange: Uuid) -> Result<Foun
     for statement in [
         "DELETE FROM payload WHERE exchange = $1 AND occurred_at = $2",
         "DELETE FROM payload_kept WHERE exchange = $1 AND occurred_at = $2",
+        "DELETE FROM search WHERE exchange = $1 AND occurred_at = $2",
         "UPDATE record_begin SET preview = NULL WHERE exchange = $1 AND occurred_at = $2",
         "UPDATE record_end SET preview = NULL WHERE exchange = $1 AND occurred_at = $2",
     ] {

@@ -11,6 +11,7 @@
 //! | `cipher` | payloads under keys of the operator's |
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
+//! | [`search`] | exchanges by the words of their texts |
 //! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
 //! | [`proofs`], `told` | evidence bundles out of it |
 //! | [`custody`], [`retention`] | what takes records away, and what keeps them |
@@ -37,6 +38,7 @@ pub mod proofs;
 pub mod records;
 pub mod retention;
 pub mod seal;
+pub mod search;
 pub mod texts;
 pub mod trace;
 

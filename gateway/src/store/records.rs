@@ -54,6 +54,25 @@ impl Filter {
         }
     }
 
+    /// Whether a whole exchange passes; the time is not asked again.
+    pub(super) fn passes(&self, trace: &super::trace::Trace) -> bool {
+        let record = &trace.record;
+        let same = |asked: &Option<String>, found: Option<&str>| asked.is_none() || asked.as_deref() == found;
+        let about = |finding: &super::trace::StoredFinding| {
+            same(&self.rule, Some(&finding.rule))
+                && same(&self.topic, finding.topic.as_deref())
+                && same(&self.action, Some(&finding.action))
+        };
+        let asks_of_findings = self.rule.is_some() || self.topic.is_some() || self.action.is_some();
+        same(&self.caller, Some(&record.caller))
+            && same(&self.model, Some(&record.model))
+            && same(&self.upstream, record.upstream.as_deref())
+            && same(&self.outcome, record.outcome.as_deref())
+            && same(&self.ending, record.ending.as_deref())
+            && self.manner.as_ref().is_none_or(|manner| record.manners.contains(manner))
+            && (!asks_of_findings || trace.findings.iter().any(about))
+    }
+
     /// Whether something is asked that only an exchange's end knows.
     fn asks_of_end(&self) -> bool {
         self.upstream.is_some() || self.outcome.is_some() || self.manner.is_some() || self.ending.is_some()

@@ -3,12 +3,14 @@
 use sqlx::Executor;
 use uuid::Uuid;
 
-use super::fixtures::{begin, end, finding, frames, id, verdict};
+use super::fixtures::{begin, end, finding, frames, id, request, verdict};
 use super::with_store;
 use crate::exchange::{Action, Ending};
-use crate::record::{Entry, Sink, wall_clock};
+use crate::record::{Begin, Entry, Sink, wall_clock};
 use crate::store::Store;
+use crate::store::custody::{Authority, Whose, erase};
 use crate::store::records::{Filter, list};
+use crate::store::search::{find, index_a_day};
 use crate::store::trace::{Payload, show};
 
 #[test]
@@ -138,5 +140,41 @@ fn lists_hold_what_was_asked_for_newest_first() {
             let numbers: Vec<u8> = found.iter().map(|record| record.exchange.as_bytes()[15]).collect();
             assert_eq!(numbers, expected, "{filter:?}");
         }
+    });
+}
+
+#[test]
+fn exchanges_are_found_by_their_words_indexed_or_not() {
+    with_store(async |store| {
+        let stream = Uuid::now_v7();
+        let (old, new) = (id(1, 60 * 24 * 3), id(2, 0));
+        let mut entries = Vec::new();
+        for (exchange, question) in [(old, "Was geschah 1989 in Leipzig? 莱比锡广场"), (new, "Leipzig or Prague?")]
+        {
+            let begin = Begin { request: request(question), ..begin(exchange) };
+            entries.extend([Entry::Begin(Box::new(begin)), Entry::End(Box::new(end(exchange)))]);
+        }
+        store.write(stream, &frames(stream, 1, entries)).await.expect("stored");
+        let since = Filter::since(wall_clock() - time::Duration::days(30), 10);
+        let found = async |text: &str| {
+            let (records, coverage) = find(&store, &since, text).await.expect("found");
+            let ids: Vec<Uuid> = records.iter().map(|record| record.exchange).collect();
+            (ids, (coverage.indexed_days > 0, coverage.read))
+        };
+        assert_eq!(found("leipzig").await, (vec![new.0, old.0], (false, 2)));
+        let mut days = 0;
+        while index_a_day(&store).await.expect("indexed").is_some() {
+            days += 1;
+        }
+        assert_eq!(days, 1, "today is not over");
+        assert_eq!(found("LEIPZIG").await, (vec![new.0, old.0], (true, 1)));
+        assert_eq!(found("莱比锡").await.0, [old.0]);
+        assert_eq!(found("leipzig geschah").await.0, [old.0]);
+        assert_eq!(found("leipzig vienna").await.0, [] as [Uuid; 0]);
+        let other = Filter { caller: Some("nobody".to_owned()), ..since.clone() };
+        assert!(find(&store, &other, "leipzig").await.expect("found").0.is_empty());
+        let authority = Authority { by: "ana", why: "test" };
+        erase(&store, &Whose::Exchanges(vec![old.0]), authority).await.expect("erased");
+        assert_eq!(found("莱比锡").await.0, [] as [Uuid; 0], "what is erased is not found");
     });
 }
