@@ -7,6 +7,7 @@ mod transport;
 
 mod callers;
 mod replay;
+mod rules;
 mod screening;
 mod verdicts;
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Found, Gate, Outcome, Rules};
+use super::prompt::Outcome;
+use super::{Found, Gate, Rules};
 use crate::dialect;
 use crate::exchange::{Action, Caller, Channel, Dialect, Enforced};
 use crate::stream::sse::Frames;
@@ -26,7 +27,7 @@ fn gate(inline: Option<Channel>) -> Gate {
     let ruleset = candor_policies::compile(&[candor_policies::Pack { name: "house.yaml".into(), text: PACK.into() }]);
     let rules = Rules::of(ruleset.expect("a valid pack"));
     let caller = Caller { name: "a".into(), team: None, role: None, key_id: None };
-    Gate::new(rules.watch(&caller, "m"), 1 << 20, inline)
+    Gate::new(rules.watch(&caller, "m", time::OffsetDateTime::UNIX_EPOCH), 1 << 20, inline)
 }
 
 /// What came out of a gate.
@@ -163,7 +164,11 @@ fn prompts_are_changed_inside_their_bytes_only() {
     let raw = r#"{"messages":[{"role":"user","content":"one\ttulip é"},{"role":"user","content":[{"type":"text","text":"no-1234"}]}], "model" : "m","x":1}"#;
     let request = dialect::read_request(Dialect::OpenaiChat, Bytes::from_static(raw.as_bytes())).expect("valid");
     let mut found = Found::default();
-    let Outcome::Pass(screened) = rules.watch(&caller, "m").prompt(request, &mut found) else { panic!("stopped") };
+    let Outcome::Pass(screened) =
+        rules.watch(&caller, "m", time::OffsetDateTime::UNIX_EPOCH).prompt(request, &mut found)
+    else {
+        panic!("stopped")
+    };
     let expected = raw.replace("tulip", "<r>").replace("no-1234", "<r>");
     assert_eq!(screened.get().raw, expected.as_bytes());
     assert_eq!(&expected[screened.get().model_at.clone()], r#""m""#);

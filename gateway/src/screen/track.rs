@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candor_policies as policies;
+use candor_policies::Taken;
 
 use super::found::Found;
-use super::rules::{Watch, action};
-use crate::exchange::{Action, Channel, Enforced, Finding};
+use super::rules::{Watch, action, noted, routes};
+use crate::exchange::{Action, Channel, Enforced};
 
 /// A stretch that must leave as something else.
 #[derive(Debug, Clone)]
@@ -25,7 +26,14 @@ pub(super) struct Halt {
     /// First byte that must not leave.
     pub at: usize,
     /// What the client may be told.
-    pub message: Option<Arc<str>>,
+    pub message: Option<Arc<policies::Messages>>,
+}
+
+/// What a text's findings are weighed by, and where they go.
+pub(super) struct Scope<'a> {
+    pub selection: &'a policies::Selection,
+    pub course: &'a mut policies::Course,
+    pub found: &'a mut Found,
 }
 
 /// One growing text.
@@ -69,7 +77,7 @@ impl Track {
     }
 
     /// Takes the next piece; `keep` bounds how much of it is kept for the record.
-    pub(super) fn push(&mut self, piece: &str, keep: usize, found: &mut Found) {
+    pub(super) fn push(&mut self, piece: &str, keep: usize, scope: &mut Scope<'_>) {
         let kept = piece.floor_char_boundary(keep.min(piece.len()));
         self.text.push_str(piece.get(..kept).unwrap_or_default());
         self.length += piece.len();
@@ -78,56 +86,47 @@ impl Track {
             return;
         };
         let safe = scanner.push(piece, &mut self.raw);
-        self.settle(safe, found);
+        self.settle(safe, scope);
     }
 
     /// Says that another text of the same choice has begun: what is held here leaves, for this text may never go on.
     /// What would be a match if it ended here counts as one.
-    pub(super) fn park(&mut self, found: &mut Found) {
+    pub(super) fn park(&mut self, scope: &mut Scope<'_>) {
         if self.released < self.length
             && let Some(mut scanner) = self.scanner.clone()
         {
             let _ = scanner.finish(&mut self.raw);
             let early: Vec<_> = self.raw.iter().map(|finding| (finding.rule.clone(), finding.span.clone())).collect();
-            self.settle(self.length, found);
+            self.settle(self.length, scope);
             self.settled_early.extend(early);
         }
         self.released = self.length;
     }
 
     /// Says that the text is whole.
-    pub(super) fn finish(&mut self, found: &mut Found) {
+    pub(super) fn finish(&mut self, scope: &mut Scope<'_>) {
         let Some(mut scanner) = self.scanner.take() else { return };
         let _ = scanner.finish(&mut self.raw);
-        self.settle(self.length, found);
+        self.settle(self.length, scope);
     }
 
-    fn settle(&mut self, safe: usize, found: &mut Found) {
+    fn settle(&mut self, safe: usize, scope: &mut Scope<'_>) {
         let left = self.released;
         for finding in std::mem::take(&mut self.raw) {
             if self.settled_early.iter().any(|(rule, span)| *rule == finding.rule && *span == finding.span) {
                 continue;
             }
-            let enforced = self.apply(&finding, left);
-            found.push(self.noted(&finding, enforced));
+            let at = (self.channel, self.choice, self.part);
+            match scope.selection.take(&finding, scope.course) {
+                Taken::Nothing => {}
+                Taken::Counts => {
+                    let enforced = self.apply(&finding, left);
+                    scope.found.push(noted(&finding, at, enforced), &finding);
+                }
+                Taken::Waits => scope.found.wait(noted(&finding, at, Enforced::Observed), finding),
+            }
         }
         self.released = self.released.max(safe.min(self.length));
-    }
-
-    fn noted(&self, finding: &policies::Finding, enforced: Enforced) -> Finding {
-        Finding {
-            rule: finding.rule.to_string(),
-            pack: finding.pack.to_string(),
-            topic: finding.topic.as_deref().map(str::to_owned),
-            detector: finding.detector.to_string(),
-            channel: self.channel,
-            choice: self.choice,
-            part: self.part,
-            span: finding.span.clone(),
-            action: action(finding.action),
-            enforced,
-            severity: finding.severity.name(),
-        }
     }
 
     /// Forgets redactions of text that has left.
@@ -140,6 +139,7 @@ impl Track {
         let late = finding.span.start < left;
         match action(finding.action) {
             _ if finding.monitored => Enforced::Observed,
+            Action::Allow | Action::Flag if routes(finding) => Enforced::Applied,
             Action::Allow | Action::Flag => Enforced::Observed,
             Action::Redact => {
                 let replacement = finding.replacement.clone().unwrap_or_else(|| Arc::from("[redacted]"));

@@ -76,23 +76,23 @@ async fn insert_ends(connection: &mut PgConnection, stream: Uuid, rows: &[EndRow
              upstream_model, upstream_reply_id, outcome, manners, language, confidence, decided_by, signal,
              detector, verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens,
              completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
-             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview)
+             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, review)
          SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
              decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
              prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
-             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview
+             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, review
          FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
              $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
              $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
              $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
-             $34::bigint[], $35::bigint[], $36::text[])
+             $34::bigint[], $35::bigint[], $36::text[], $37::text[])
              AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
              verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
              reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
-             total_us, reply_bytes, unkept_bytes, unread_frames, preview)
+             total_us, reply_bytes, unkept_bytes, unread_frames, preview, review)
          ON CONFLICT DO NOTHING",
     )
     .bind(stream)
@@ -133,6 +133,7 @@ async fn insert_ends(connection: &mut PgConnection, stream: Uuid, rows: &[EndRow
     .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_bytes))).bind_iter())
     .bind(rows.iter().map(|row| row.end.map_or(0, |end| i64::from(end.unread_frames))).bind_iter())
     .bind(rows.iter().map(|row| row.end.and_then(answer_preview)).bind_iter())
+    .bind(rows.iter().map(|row| row.end.filter(|end| end.review).map(|_| "pending")).bind_iter())
     .execute(connection)
     .await?;
     Ok(())

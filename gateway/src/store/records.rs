@@ -31,6 +31,8 @@ pub struct Filter {
     pub topic: Option<String>,
     /// A finding of this action.
     pub action: Option<String>,
+    /// Only exchanges that wait for a person to look at them.
+    pub review: bool,
     /// At most so many.
     pub limit: u32,
 }
@@ -51,18 +53,20 @@ impl Filter {
             rule: None,
             topic: None,
             action: None,
+            review: false,
         }
     }
 
     /// Whether something is asked that only an exchange's end knows.
     fn asks_of_end(&self) -> bool {
-        self.upstream.is_some() || self.outcome.is_some() || self.manner.is_some() || self.ending.is_some()
+        let named = [&self.upstream, &self.outcome, &self.manner, &self.ending];
+        self.review || named.iter().any(|name| name.is_some())
     }
 }
 
 /// One exchange: its begin, and its end where there is one. Where its begin was lost, what that said is `unknown`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in migrations/0001_create_store.sql")]
+#[expect(missing_docs, reason = "the columns are described in migrations/")]
 pub struct Record {
     pub exchange: Uuid,
     #[serde(with = "time::serde::rfc3339")]
@@ -117,6 +121,7 @@ pub struct Record {
     pub unkept_bytes: Option<i64>,
     pub unread_frames: Option<i64>,
     pub answer_preview: Option<String>,
+    pub review: Option<String>,
 }
 
 /// Exchanges that pass a filter, newest first.
@@ -166,6 +171,7 @@ async fn ids_by_begin(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> 
                  AND ($7::text IS NULL OR e.outcome = $7)
                  AND ($8::text IS NULL OR $8 = ANY (e.manners))
                  AND ($9::text IS NULL OR e.ending = $9)
+                 AND (NOT $10 OR e.review IS NOT NULL)
                OFFSET 0))
          ORDER BY b.occurred_at DESC LIMIT $2",
     )
@@ -178,7 +184,8 @@ async fn ids_by_begin(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> 
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -191,6 +198,7 @@ async fn ids_by_end(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> {
            AND ($4::text IS NULL OR e.outcome = $4)
            AND ($5::text IS NULL OR (e.manners <> '{}' AND $5 = ANY (e.manners)))
            AND ($6::text IS NULL OR e.ending = $6)
+           AND (NOT $7 OR e.review IS NOT NULL)
          ORDER BY e.occurred_at DESC LIMIT $2",
     )
     .persistent(false)
@@ -199,7 +207,8 @@ async fn ids_by_end(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> {
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -227,6 +236,7 @@ async fn ids_by_finding(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error
                  AND ($10::text IS NULL OR r.outcome = $10)
                  AND ($11::text IS NULL OR $11 = ANY (r.manners))
                  AND ($12::text IS NULL OR r.ending = $12)
+                 AND (NOT $13 OR r.review IS NOT NULL)
                OFFSET 0))
          ORDER BY f.occurred_at DESC LIMIT $2",
     )
@@ -242,7 +252,8 @@ async fn ids_by_finding(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -337,5 +348,6 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         unkept_bytes: row.try_get("unkept_bytes")?,
         unread_frames: row.try_get("unread_frames")?,
         answer_preview: row.try_get("answer_preview")?,
+        review: row.try_get("review")?,
     })
 }

@@ -1,12 +1,18 @@
 //! The pack format, version 1: what a YAML file says, each part with its place. It resolves no name and compiles no
 //! pattern; `compile` does.
 
+mod conditions;
+mod demands;
+mod hours;
 mod read;
 mod rules;
 mod tree;
 
+pub(crate) use conditions::{Condition, Conditions, glob};
+pub(crate) use hours::in_utc;
+pub use hours::moment;
 pub(crate) use read::{Notes, Text, did_you_mean};
-pub(crate) use rules::{Conditions, Rule, Test, glob};
+pub(crate) use rules::{Rule, Test};
 pub(crate) use tree::Place;
 
 use self::read::Table;

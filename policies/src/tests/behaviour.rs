@@ -163,7 +163,7 @@ rules:
 "#,
     );
     let rules = |team, model| {
-        let facts = Facts { caller: "ann", team, role: None, model };
+        let facts = Facts { caller: "ann", team, role: None, model, ..Facts::default() };
         let mut findings = Vec::new();
         let mut scanner = pack.select(&facts).scanner(Channel::Prompt).unwrap();
         scanner.push("a secret.", &mut findings);
