@@ -48,6 +48,9 @@ impl Watch {
         let passages = request.messages.iter_mut().flat_map(|message| &mut message.passages);
         for (passage, part) in passages.zip(0..) {
             let mut track = Track::new(self, 0, Channel::Prompt, part);
+            if passage.role == Channel::Tool {
+                track.read_nested();
+            }
             let mut scope = Scope { selection: &self.selection, course: &mut self.course, found };
             track.push(&passage.text, 0, &mut scope);
             track.finish(&mut scope);

@@ -10,6 +10,7 @@ use candor_policies::Taken;
 use super::found::Found;
 use super::rules::{Watch, action, noted, routes};
 use crate::exchange::{Action, Channel, Enforced};
+use crate::stream::nested::Nested;
 
 /// A stretch that must leave as something else.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub(super) struct Track {
     /// Bytes that may leave.
     pub released: usize,
     scanner: Option<policies::Scanner>,
+    /// Set where the text may be JSON, whose strings are what is read.
+    nested: Option<Nested>,
     raw: Vec<policies::Finding>,
     /// What was settled when the text was parked; the scanner tells it once more if the text goes on.
     settled_early: Vec<(Arc<str>, Range<usize>)>,
@@ -69,11 +72,17 @@ impl Track {
             length: 0,
             released: 0,
             scanner: watch.scanner(channel),
+            nested: (channel == Channel::Tool).then(Nested::default),
             raw: Vec::new(),
             settled_early: Vec::new(),
             redactions: Vec::new(),
             halt: None,
         }
+    }
+
+    /// Reads the text as what a tool is called with, which may be JSON.
+    pub(super) fn read_nested(&mut self) {
+        self.nested = Some(Nested::default());
     }
 
     /// Takes the next piece; `keep` bounds how much of it is kept for the record.
@@ -85,7 +94,14 @@ impl Track {
             self.released = self.length;
             return;
         };
-        let safe = scanner.push(piece, &mut self.raw);
+        let safe = match &mut self.nested {
+            None => scanner.push(piece, &mut self.raw),
+            Some(nested) => {
+                let safe = scanner.push(&nested.push(piece), &mut self.raw);
+                nested.place(safe)
+            }
+        };
+        self.place_findings();
         self.settle(safe, scope);
     }
 
@@ -96,6 +112,7 @@ impl Track {
             && let Some(mut scanner) = self.scanner.clone()
         {
             let _ = scanner.finish(&mut self.raw);
+            self.place_findings();
             let early: Vec<_> = self.raw.iter().map(|finding| (finding.rule.clone(), finding.span.clone())).collect();
             self.settle(self.length, scope);
             self.settled_early.extend(early);
@@ -106,8 +123,20 @@ impl Track {
     /// Says that the text is whole.
     pub(super) fn finish(&mut self, scope: &mut Scope<'_>) {
         let Some(mut scanner) = self.scanner.take() else { return };
+        if let Some(nested) = &mut self.nested {
+            let _ = scanner.push(&nested.finish(), &mut self.raw);
+        }
         let _ = scanner.finish(&mut self.raw);
+        self.place_findings();
         self.settle(self.length, scope);
+    }
+
+    /// Moves findings from what was read to where it stands in the text.
+    fn place_findings(&mut self) {
+        let Some(nested) = &self.nested else { return };
+        for finding in &mut self.raw {
+            finding.span = nested.place(finding.span.start)..nested.place(finding.span.end);
+        }
     }
 
     fn settle(&mut self, safe: usize, scope: &mut Scope<'_>) {
@@ -145,7 +174,12 @@ impl Track {
                 let replacement = finding.replacement.clone().unwrap_or_else(|| Arc::from("[redacted]"));
                 let span = finding.span.start.max(left)..finding.span.end;
                 if !span.is_empty() {
-                    self.redactions.push(Redaction { span, replacement });
+                    let changes = match &self.nested {
+                        None => vec![(span, replacement)],
+                        Some(nested) => nested.replacements(span, &replacement),
+                    };
+                    let redaction = |(span, replacement)| Redaction { span, replacement };
+                    self.redactions.extend(changes.into_iter().map(redaction));
                 }
                 if late { Enforced::Late } else { Enforced::Applied }
             }
