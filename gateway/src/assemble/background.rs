@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::build::keyring_copy;
+use super::sealing::Sealer;
 use super::watch::Database;
 use crate::config::Config;
 use crate::identify::Keys;
@@ -27,23 +28,31 @@ pub(super) struct Background {
     shipping: JoinHandle<Shipper>,
     stop_shipping: oneshot::Sender<()>,
     keys: JoinHandle<()>,
+    sealing: JoinHandle<Sealer>,
+    stop_sealing: oneshot::Sender<()>,
+}
+
+/// What works beside the traffic.
+pub(super) struct Beside {
+    pub(super) store: Store,
+    pub(super) shipper: Shipper,
+    pub(super) sealer: Sealer,
+    pub(super) keys: Arc<Keys>,
+    pub(super) database: Arc<Database>,
 }
 
 impl Background {
     /// Starts all of it. A database that answers is migrated before this comes back; one that does not, when it does.
-    pub(super) async fn start(
-        store: Store,
-        shipper: Shipper,
-        keys: Arc<Keys>,
-        config: &Config,
-        database: Arc<Database>,
-    ) -> Self {
+    pub(super) async fn start(beside: Beside, config: &Config) -> Self {
+        let Beside { store, shipper, sealer, keys, database } = beside;
         let (migrated, ready) = watch::channel(false);
         if try_migrate(&store, &database).await {
             migrated.send_replace(true);
         }
         let runtime = tokio::runtime::Handle::current();
         let (stop_shipping, stop) = oneshot::channel();
+        let (stop_sealing, no_more) = oneshot::channel();
+        let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
         let copy = config.data.join(keyring_copy());
         let seen = database.clone();
@@ -59,7 +68,7 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys }
+        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing }
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
@@ -76,6 +85,13 @@ impl Background {
                 0
             }
         };
+        let _ = self.stop_sealing.send(());
+        if let Ok(mut sealer) = self.sealing.await
+            && there
+        {
+            // What was shipped last is sealed too, so that the head on this machine is of all of it.
+            let _ = tokio::time::timeout_at(deadline, sealer.turns(&self.store)).await;
+        }
         // Closing says goodbye over the network, which may be what is broken.
         let _ = tokio::time::timeout(AGAIN, self.store.close()).await;
         left
@@ -100,6 +116,15 @@ async fn ship(
         _ = stop => {}
     }
     shipper
+}
+
+/// Seals records, until it is told to stop.
+async fn sign(mut sealer: Sealer, store: Store, ready: watch::Receiver<bool>, stop: oneshot::Receiver<()>) -> Sealer {
+    tokio::select! {
+        () = sealer.run(&store, ready) => {}
+        _ = stop => {}
+    }
+    sealer
 }
 
 /// Whether the database is of this version now, within the time that a start has.

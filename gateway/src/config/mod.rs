@@ -21,9 +21,9 @@ pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Limits, Listen, LocalModel,
-    LogFormat, Model, Observe, Policies, Quantise, Recording, Remote, Spool, Timeouts, Tls, Transport, Upstream,
-    UpstreamKind,
+    CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Ledger, Limits, Listen,
+    LocalModel, LogFormat, Model, Observe, Policies, Quantise, Recording, Remote, Spool, Timeouts, Tls, Transport,
+    Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
-use super::settings::{Callers, Config, Database, Limits, LogFormat, Observe, Policies, Spool};
+use super::settings::{Callers, Config, Database, Ledger, Limits, LogFormat, Observe, Policies, Spool};
 use super::{Secret, front, serving, tree};
 
 /// A configuration and how each key came out.
@@ -70,6 +70,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let limits = limits(&mut root, shared);
     let database = database(&mut root, base, shared);
     let spool = spool(&mut root, shared);
+    let ledger = ledger(&mut root, base, shared);
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
     let models = serving::models(&mut root, &upstreams, shared);
@@ -84,6 +85,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         drain,
         database,
         spool,
+        ledger,
         callers,
         upstreams,
         models,
@@ -162,6 +164,19 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
     }
     close(root, "spool", table, shared);
     spool
+}
+
+fn ledger(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Ledger {
+    let mut table = root.table("ledger", shared);
+    let every = table.duration("every", Duration::from_secs(2), shared);
+    let name = table.text("name", shared).unwrap_or_else(|| "candor".to_owned());
+    if name.is_empty() || name.contains('+') || name.contains(char::is_whitespace) {
+        shared.mistake(table.place_of("name"), "ledger.name must be one word without a plus sign", None);
+    }
+    table.note("name", name.clone());
+    let key_file = table.path("key_file", shared).map(|path| base.join(path));
+    close(root, "ledger", table, shared);
+    Ledger { every, name, key_file }
 }
 
 fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {

@@ -25,6 +25,8 @@ pub struct Config {
     pub database: Database,
     /// How records are kept until then.
     pub spool: Spool,
+    /// How the ledger over them is signed.
+    pub ledger: Ledger,
     /// Who may call.
     pub callers: Callers,
     /// What can answer, in the order of the file.
@@ -144,6 +146,17 @@ pub struct Spool {
     pub total_bytes: u64,
     /// Rows of one shipped batch.
     pub batch_rows: usize,
+}
+
+/// The ledger over all records.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// How often waiting records are sealed and the head is signed.
+    pub every: Duration,
+    /// Name of the key that signs.
+    pub name: String,
+    /// The key, Ed25519 in PKCS#8; `None` for one that is made in the data directory.
+    pub key_file: Option<PathBuf>,
 }
 
 /// What is promised of a route's records.

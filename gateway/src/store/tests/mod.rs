@@ -4,6 +4,7 @@
 mod cluster;
 mod fixtures;
 mod keys;
+mod ledger;
 mod migrate;
 mod records;
 mod write;

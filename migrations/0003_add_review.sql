@@ -1,4 +1,4 @@
--- 0002 add review: which exchanges a person must look at.
+-- 0003 add review: which exchanges a person must look at.
 --
 -- Why: a rule may demand a review (`review: true`). The demand is part of what an exchange's end says, so it is a column
 -- of record_end, set when the row is inserted and never changed: `pending` means that a review was demanded. Rows of
