@@ -97,6 +97,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
             signal: None,
             detector: "1",
         },
+        review: false,
         usage: Usage { prompt: Some(300), completion: Some(200), reasoning: None, cached: None },
         timings: Timings { total: Duration::from_millis(12), ..Timings::default() },
     }

@@ -89,7 +89,7 @@ pub enum Policy {
     /// Run the packs' own tests.
     Test(PolicyTest),
     /// Say what a text triggers, and why.
-    Explain(PolicyExplain),
+    Explain(Box<PolicyExplain>),
     /// Say what other rules would have done to recorded traffic.
     Replay(PolicyReplay),
     /// Print the JSON Schema of packs, for editors.
@@ -124,9 +124,30 @@ pub struct PolicyExplain {
     /// The caller's team.
     #[arg(long)]
     pub team: Option<String>,
+    /// The caller's role.
+    #[arg(long)]
+    pub role: Option<String>,
     /// The model that rules see.
     #[arg(long, default_value = "any")]
     pub model: String,
+    /// The upstream that answers; its tags are those configured. Without one, rules that ask for it do not hold.
+    #[arg(long)]
+    pub upstream: Option<String>,
+    /// A tag of the upstream, such as `jurisdiction=eu`.
+    #[arg(long = "tag", value_name = "NAME=VALUE")]
+    pub tags: Vec<String>,
+    /// The upstream is a model of the gateway's own process.
+    #[arg(long)]
+    pub local: bool,
+    /// When, such as `2026-03-02T09:30:00+01:00`; now when absent.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// The verdict's outcome: complied, partial, refused, blocked, failed. Without one, rules that ask for it do not hold.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// A manner of the verdict, such as `party_line`.
+    #[arg(long = "manner")]
+    pub manners: Vec<String>,
     /// Pack files to use instead of the configured ones.
     #[arg(long = "pack", value_name = "PACK")]
     pub packs: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! Model, caller and constraints to a route: who may serve an exchange. Pure; it knows nothing of health or load.
+//! A model's name to a route: who may serve an exchange, as far as rules permit. Pure; it knows nothing of health or load.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -14,30 +14,11 @@ const SHOWN: usize = 200;
 /// The names that clients use, and who serves them.
 #[derive(Debug, Default)]
 pub struct Table {
-    exact: HashMap<String, Entry>,
+    exact: HashMap<String, Route>,
     /// Names that end in `*`, longest first; without the `*`.
-    patterns: Vec<(String, Entry)>,
+    patterns: Vec<(String, Route)>,
     /// What is listed to clients.
     listed: Vec<String>,
-}
-
-/// What a rule or a caller asks of a route.
-#[derive(Debug, Clone, Default)]
-pub struct Constraints {
-    /// Nothing may leave this process.
-    pub local_only: bool,
-    /// Tags that an upstream must carry.
-    pub tags: Vec<(String, String)>,
-}
-
-impl Constraints {
-    fn is_empty(&self) -> bool {
-        !self.local_only && self.tags.is_empty()
-    }
-
-    fn permit(&self, place: &Place) -> bool {
-        (!self.local_only || place.local) && self.tags.iter().all(|tag| place.tags.contains(tag))
-    }
 }
 
 /// The candidates of one exchange.
@@ -62,6 +43,19 @@ pub struct Candidate {
     pub priority: u32,
     /// Share among candidates of equal priority; never 0.
     pub weight: u32,
+    /// What rules may ask of it.
+    pub place: Arc<Place>,
+}
+
+/// An upstream as rules see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a model of this process.
+    pub local: bool,
+    /// What the configuration says of it: jurisdiction, data class ...
+    pub tags: Vec<(String, String)>,
 }
 
 /// Why there is no route.
@@ -72,7 +66,7 @@ pub enum Error {
     UnknownModel(String),
     /// No candidate takes traffic.
     NoCandidate,
-    /// There are candidates, but the constraints permit none.
+    /// There are candidates, but the rules permit none.
     Unpermitted,
 }
 
@@ -81,7 +75,7 @@ impl fmt::Display for Error {
         match self {
             Self::UnknownModel(_) => formatter.write_str("find a route: no model has that name"),
             Self::NoCandidate => formatter.write_str("find a route: no candidate of the model takes traffic"),
-            Self::Unpermitted => formatter.write_str("find a route: the constraints permit no candidate"),
+            Self::Unpermitted => formatter.write_str("find a route: the rules permit no candidate"),
         }
     }
 }
@@ -114,11 +108,11 @@ impl Table {
             upstreams.iter().map(|upstream| (upstream.name.as_str(), Arc::new(Place::of(upstream)))).collect();
         let mut table = Self::default();
         for model in models {
-            let entry = Entry::of(model, &places);
+            let route = Route::of(model, &places);
             match model.name.strip_suffix('*') {
-                Some(prefix) => table.patterns.push((prefix.to_owned(), entry)),
+                Some(prefix) => table.patterns.push((prefix.to_owned(), route)),
                 None => {
-                    table.exact.insert(model.name.clone(), entry);
+                    table.exact.insert(model.name.clone(), route);
                 }
             }
         }
@@ -131,19 +125,9 @@ impl Table {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn route(&self, model: &str, constraints: &Constraints) -> Result<Route, Error> {
-        let entry = self.entry(model).ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
-        if constraints.is_empty() {
-            return if entry.route.candidates.is_empty() { Err(Error::NoCandidate) } else { Ok(entry.route.clone()) };
-        }
-        let pairs = entry.route.candidates.iter().zip(&entry.places);
-        let permitted = pairs.filter(|(_, place)| constraints.permit(place)).map(|(candidate, _)| candidate.clone());
-        let candidates: Vec<Candidate> = permitted.collect();
-        match (candidates.is_empty(), entry.route.candidates.is_empty()) {
-            (false, _) => Ok(Route { candidates, ..entry.route }),
-            (true, false) => Err(Error::Unpermitted),
-            (true, true) => Err(Error::NoCandidate),
-        }
+    pub fn route(&self, model: &str) -> Result<Route, Error> {
+        let route = self.entry(model).ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
+        if route.candidates.is_empty() { Err(Error::NoCandidate) } else { Ok(route.clone()) }
     }
 
     /// Names for `GET /v1/models`: the exact ones, and under patterns the candidates' own where clients can use them.
@@ -151,9 +135,9 @@ impl Table {
         self.listed.iter().map(String::as_str)
     }
 
-    fn entry(&self, model: &str) -> Option<&Entry> {
+    fn entry(&self, model: &str) -> Option<&Route> {
         let by_pattern = || self.patterns.iter().find(|(prefix, _)| model.starts_with(prefix.as_str()));
-        self.exact.get(model).or_else(|| by_pattern().map(|(_, entry)| entry))
+        self.exact.get(model).or_else(|| by_pattern().map(|(_, route)| route))
     }
 
     fn listed_names(&self, models: &[Model]) -> Vec<String> {
@@ -168,41 +152,39 @@ impl Table {
     }
 }
 
-/// One name's candidates, and beside each where it is.
-#[derive(Debug)]
-struct Entry {
-    route: Route,
-    places: Vec<Arc<Place>>,
-}
+impl Route {
+    /// Leaves only the candidates that are permitted.
+    ///
+    /// # Errors
+    /// Where none is left.
+    pub fn permit(mut self, permits: impl Fn(&Place) -> bool) -> Result<Self, Error> {
+        self.candidates.retain(|candidate| permits(&candidate.place));
+        if self.candidates.is_empty() { Err(Error::Unpermitted) } else { Ok(self) }
+    }
 
-impl Entry {
     fn of(model: &Model, places: &HashMap<&str, Arc<Place>>) -> Self {
         let taking = model.candidates.iter().filter(|candidate| candidate.weight > 0);
-        let pairs = taking.filter_map(|item| Some((candidate(item), places.get(item.upstream.as_str())?.clone())));
-        let (candidates, places) = pairs.unzip();
-        Self { route: Route { recording: model.recording, attempts: model.attempts, candidates }, places }
+        let candidates = taking.filter_map(|item| Some(candidate(item, places.get(item.upstream.as_str())?.clone())));
+        Self { recording: model.recording, attempts: model.attempts, candidates: candidates.collect() }
     }
 }
 
-fn candidate(item: &config::Candidate) -> Candidate {
+fn candidate(item: &config::Candidate, place: Arc<Place>) -> Candidate {
     Candidate {
         upstream: Arc::from(item.upstream.as_str()),
         model: item.model.as_deref().map(Arc::from),
         priority: item.priority,
         weight: item.weight,
+        place,
     }
 }
 
-/// What constraints look at.
-#[derive(Debug)]
-struct Place {
-    local: bool,
-    tags: Vec<(String, String)>,
-}
-
 impl Place {
-    fn of(upstream: &Upstream) -> Self {
-        Self { local: matches!(upstream.kind, UpstreamKind::Local(_)), tags: upstream.tags.clone() }
+    /// How a configured upstream is described.
+    #[must_use]
+    pub fn of(upstream: &Upstream) -> Self {
+        let local = matches!(upstream.kind, UpstreamKind::Local(_));
+        Self { name: upstream.name.clone(), local, tags: upstream.tags.clone() }
     }
 }
 
@@ -234,43 +216,48 @@ models:
         Table::new(&loaded.config.models, &loaded.config.upstreams)
     }
 
-    fn check(model: &str, constraints: &Constraints, expected: Result<&[&str], Error>) {
-        let found = table().route(model, constraints);
+    fn check(model: &str, permits: impl Fn(&Place) -> bool, expected: Result<&[&str], Error>) {
+        let found = table().route(model).and_then(|route| route.permit(permits));
         let names =
             found.map(|route| route.candidates.iter().map(|one| one.upstream.to_string()).collect::<Vec<String>>());
         let expected = expected.map(|names| names.iter().map(ToString::to_string).collect());
         assert_eq!(names, expected, "{model}");
     }
 
-    fn tagged(value: &str) -> Constraints {
-        Constraints { tags: vec![("jurisdiction".to_owned(), value.to_owned())], ..Constraints::default() }
+    fn free(_: &Place) -> bool {
+        true
+    }
+
+    fn tagged(value: &str) -> impl Fn(&Place) -> bool {
+        let tag = ("jurisdiction".to_owned(), value.to_owned());
+        move |place| place.tags.contains(&tag)
     }
 
     #[test]
     fn exact_names_come_before_the_longest_pattern() {
-        let free = Constraints::default();
-        check("gpt-4o", &free, Ok(&["cn"]));
-        check("gpt-4o-mini", &free, Ok(&["eu", "us"]));
-        check("gpt-5", &free, Ok(&["us"]));
-        check("gpt-", &free, Ok(&["us"]));
-        check("claude", &free, Err(Error::UnknownModel("claude".to_owned())));
-        check("r1*", &free, Err(Error::UnknownModel("r1*".to_owned())));
+        check("gpt-4o", free, Ok(&["cn"]));
+        check("gpt-4o-mini", free, Ok(&["eu", "us"]));
+        check("gpt-5", free, Ok(&["us"]));
+        check("gpt-", free, Ok(&["us"]));
+        check("claude", free, Err(Error::UnknownModel("claude".to_owned())));
+        check("r1*", free, Err(Error::UnknownModel("r1*".to_owned())));
     }
 
     #[test]
     fn weight_zero_takes_no_traffic() {
-        check("r1", &Constraints::default(), Ok(&["us", "eu"]));
-        check("parked", &Constraints::default(), Err(Error::NoCandidate));
-        check("parked", &tagged("eu"), Err(Error::NoCandidate));
+        check("r1", free, Ok(&["us", "eu"]));
+        check("parked", free, Err(Error::NoCandidate));
+        check("parked", tagged("eu"), Err(Error::NoCandidate));
     }
 
     #[test]
-    fn constraints_leave_only_what_they_permit() {
-        check("r1", &tagged("eu"), Ok(&["eu"]));
-        check("r1", &tagged("br"), Err(Error::Unpermitted));
-        check("mixed", &Constraints { local_only: true, ..Constraints::default() }, Ok(&["here"]));
-        check("r1", &Constraints { local_only: true, ..Constraints::default() }, Err(Error::Unpermitted));
-        let route = table().route("r1", &tagged("us")).unwrap_or_else(|error| panic!("{error}"));
+    fn rules_leave_only_what_they_permit() {
+        check("r1", tagged("eu"), Ok(&["eu"]));
+        check("r1", tagged("br"), Err(Error::Unpermitted));
+        check("mixed", |place: &Place| place.local, Ok(&["here"]));
+        check("r1", |place: &Place| place.local, Err(Error::Unpermitted));
+        let permitted = table().route("r1").and_then(|route| route.permit(tagged("us")));
+        let route = permitted.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((route.attempts, route.recording), (5, Recording::BestEffort));
         assert_eq!(route.candidates.first().and_then(|one| one.model.as_deref()), Some("deepseek-reasoner"));
     }

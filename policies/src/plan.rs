@@ -1,11 +1,14 @@
 //! What one channel of one exchange is searched for, and what its rules make of a hit. It is made once per set of
 //! rules in force and shared by all exchanges under them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::action::{Action, Severity};
+use crate::demand::Demands;
+use crate::finding::{Finding, Standing};
 use crate::matcher::{Combination, Group, Matchers, Starts, Terms, Use};
-use crate::scan::Finding;
+use crate::message::Messages;
 use crate::weigh::Hit;
 
 /// A rule as findings tell of it.
@@ -16,14 +19,37 @@ pub(crate) struct Order {
     pub(crate) action: Action,
     pub(crate) monitored: bool,
     pub(crate) replacement: Option<Arc<str>>,
-    pub(crate) message: Option<Arc<str>>,
+    pub(crate) message: Option<Arc<Messages>>,
+    pub(crate) demands: Option<Arc<Demands>>,
     pub(crate) severity: Severity,
+    /// Its rule's place among all.
+    pub(crate) index: usize,
+    /// Whether a hit alone is not enough: its rule asks for topics or the verdict.
+    pub(crate) asks: bool,
 }
 
 impl Order {
     /// Whether text must wait for it.
     pub(crate) fn holds(&self) -> bool {
         self.action.holds() && !self.monitored
+    }
+
+    /// What it makes of a span.
+    pub(crate) fn finding(&self, topic: Option<Arc<str>>, detector: Arc<str>, span: Range<usize>) -> Finding {
+        Finding {
+            rule: Arc::clone(&self.rule),
+            pack: Arc::clone(&self.pack),
+            topic,
+            detector,
+            span,
+            action: self.action,
+            monitored: self.monitored,
+            replacement: self.replacement.clone(),
+            message: self.message.clone(),
+            demands: self.demands.clone(),
+            severity: self.severity,
+            standing: if self.asks { Standing::Asks(self.index) } else { Standing::Plain },
+        }
     }
 }
 
@@ -36,6 +62,8 @@ pub(crate) struct Plan {
     active: Vec<bool>,
     /// Per subject: the rules that take its hits.
     orders: Vec<Vec<Arc<Order>>>,
+    /// Per subject: whether some rule asks if it was found.
+    noted: Vec<bool>,
     /// Per subject: whether text must wait for it.
     holding: Vec<bool>,
     /// Whether text must wait for anything.
@@ -59,10 +87,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A plan that searches for the subjects for which `orders` has an entry.
-    pub(crate) fn new(matchers: &Arc<Matchers>, orders: Vec<Vec<Arc<Order>>>) -> Self {
-        let active = orders.iter().map(|orders| !orders.is_empty()).collect();
-        Self::with(matchers, active, orders)
+    /// A plan that searches for the subjects for which `orders` has an entry, and for those that are noted.
+    pub(crate) fn new(matchers: &Arc<Matchers>, orders: Vec<Vec<Arc<Order>>>, noted: Vec<bool>) -> Self {
+        let is_noted = |subject: usize| noted.get(subject).copied().unwrap_or(false);
+        let active = orders.iter().enumerate().map(|(subject, orders)| !orders.is_empty() || is_noted(subject));
+        let active = active.collect();
+        Self { noted, ..Self::with(matchers, active, orders) }
     }
 
     /// A plan that searches for all topics, whatever the rules say.
@@ -120,6 +150,7 @@ impl Plan {
             matchers: Arc::clone(matchers),
             active,
             orders,
+            noted: Vec::new(),
             holding,
             holds,
             holding_combinations,
@@ -129,6 +160,11 @@ impl Plan {
             combinations_of_list,
             horizons,
         }
+    }
+
+    /// Whether some rule asks if a topic was found.
+    pub(crate) fn notes(&self) -> bool {
+        self.noted.contains(&true)
     }
 
     /// The terms, where they are searched for.
@@ -196,19 +232,13 @@ impl Plan {
         let Some(subject) = self.matchers.subjects.get(hit.subject) else { return };
         let format =
             hit.format.and_then(|(group, pattern)| self.matchers.groups.get(group)?.pattern(pattern)?.name.clone());
+        let detector = || format.clone().unwrap_or_else(|| Arc::clone(&subject.id));
+        if self.noted.get(hit.subject).copied().unwrap_or(false) {
+            findings.push(Finding::note(hit.subject, subject, hit.span.clone()));
+        }
         for order in self.orders.get(hit.subject).map_or(&[][..], Vec::as_slice) {
-            findings.push(Finding {
-                rule: Arc::clone(&order.rule),
-                pack: Arc::clone(&order.pack),
-                topic: subject.topic.then(|| Arc::clone(&subject.id)),
-                detector: format.clone().unwrap_or_else(|| Arc::clone(&subject.id)),
-                span: hit.span.clone(),
-                action: order.action,
-                monitored: order.monitored,
-                replacement: order.replacement.clone(),
-                message: order.message.clone(),
-                severity: order.severity,
-            });
+            let topic = subject.topic.then(|| Arc::clone(&subject.id));
+            findings.push(order.finding(topic, detector(), hit.span.clone()));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aho_corasick::automaton::StateID;
 
-use crate::action::{Action, Severity};
+use crate::finding::Finding;
 use crate::matcher::{Terms, Use};
 use crate::normalise::{Class, Step, Words};
 use crate::pass::{self, Idle};
@@ -24,31 +24,6 @@ const PLACES: usize = 256;
 
 /// Letters after a term with `*` up to which its word is followed.
 const WORD_MOST: usize = 64;
-
-/// One hit of one rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The rule's id.
-    pub rule: Arc<str>,
-    /// The pack that the rule is from.
-    pub pack: Arc<str>,
-    /// The topic, where one was found.
-    pub topic: Option<Arc<str>>,
-    /// The detector's or the format's name; for a topic, its id.
-    pub detector: Arc<str>,
-    /// Bytes of the text.
-    pub span: Range<usize>,
-    /// What the rule orders.
-    pub action: Action,
-    /// Whether the rule is only on trial: nothing is changed.
-    pub monitored: bool,
-    /// What a redacted span leaves as.
-    pub replacement: Option<Arc<str>>,
-    /// What a client may be told of a stop.
-    pub message: Option<Arc<str>>,
-    /// How grave it is.
-    pub severity: Severity,
-}
 
 /// The scanner of one text.
 #[derive(Debug, Clone)]

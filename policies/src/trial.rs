@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::Channel;
 use crate::action::Action;
-use crate::ruleset::{Facts, Ruleset};
-use crate::scan::Finding;
+use crate::facts::{Conduct, Course, Facts, Upstream};
+use crate::finding::Finding;
+use crate::ruleset::Ruleset;
+use crate::selection::{Selection, Taken};
 use crate::source::{Source, Test};
 
 /// How one test of a pack went.
@@ -63,19 +66,58 @@ pub(crate) fn run(trial: &Trial, ruleset: &Ruleset) -> TestResult {
 /// What is found in a test's text when it comes in pieces of some characters.
 fn scan(trial: &Trial, ruleset: &Ruleset, size: usize) -> Vec<Finding> {
     let test = &trial.test;
-    let facts =
-        Facts { caller: &test.caller, team: test.team.as_deref(), role: test.role.as_deref(), model: &test.model };
+    let upstream = test.upstream.as_ref();
+    let facts = Facts {
+        caller: &test.caller,
+        team: test.team.as_deref(),
+        role: test.role.as_deref(),
+        model: &test.model,
+        at: test.at,
+        upstream: upstream.map(|one| Upstream { name: &one.name, local: one.local, tags: &one.tags }),
+    };
+    let selection = ruleset.selected(&facts);
+    let mut course = Course::new(&facts);
+    // A prompt is known as a whole before anything is done about it.
+    if test.channel == Channel::Prompt && selection.notes() {
+        let _ = scan_text(trial, &selection, size, &mut course);
+    }
+    let mut findings = selection.whole();
+    let (found, waiting) = scan_text(trial, &selection, size, &mut course);
+    findings.extend(found);
+    if let Some((outcome, manners)) = &test.verdict {
+        let manners: Vec<&str> = manners.iter().map(String::as_str).collect();
+        let conduct = Conduct { outcome, manners: &manners, ..Conduct::default() };
+        findings.extend(waiting.into_iter().filter(|finding| selection.judged(finding, &course, &conduct)));
+        findings.extend(selection.whole_judged(&course, &conduct));
+    }
+    findings
+}
+
+/// What counts of what is found, and what waits for a verdict.
+fn scan_text(trial: &Trial, selection: &Selection, size: usize, course: &mut Course) -> (Vec<Finding>, Vec<Finding>) {
+    let (mut counted, mut waiting) = (Vec::new(), Vec::new());
+    let Some(mut scanner) = selection.scanner(trial.test.channel) else { return (counted, waiting) };
+    let mut take = |findings: &mut Vec<Finding>| {
+        for finding in findings.drain(..) {
+            match selection.take(&finding, course) {
+                Taken::Counts => counted.push(finding),
+                Taken::Waits => waiting.push(finding),
+                Taken::Nothing => {}
+            }
+        }
+    };
     let mut findings = Vec::new();
-    let Some(mut scanner) = ruleset.selected(&facts).scanner(test.channel) else { return findings };
-    let mut rest = test.text.as_str();
+    let mut rest = trial.test.text.as_str();
     while !rest.is_empty() {
         let end = rest.char_indices().nth(size).map_or(rest.len(), |(index, _)| index);
         let (piece, after) = rest.split_at(end);
         let _ = scanner.push(piece, &mut findings);
+        take(&mut findings);
         rest = after;
     }
     let _ = scanner.finish(&mut findings);
-    findings
+    take(&mut findings);
+    (counted, waiting)
 }
 
 fn compare<'a>(

@@ -9,6 +9,7 @@ mod transport;
 mod callers;
 mod judging;
 mod replay;
+mod rules;
 mod screening;
 mod verdicts;
 

@@ -179,6 +179,9 @@ pub struct RecordsList {
     /// Only exchanges with a finding of this action: flag, redact, stop.
     #[arg(long)]
     pub action: Option<String>,
+    /// Only exchanges that wait for a person to look at them: pending.
+    #[arg(long)]
+    pub review: Option<String>,
     /// Only exchanges in whose texts all these words stand; the words' order is not asked.
     #[arg(long)]
     pub text: Option<String>,

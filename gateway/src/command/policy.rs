@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::print::Style;
-use super::{Failure, print, replay};
+use super::{Failure, print, records, replay};
 use crate::cli::{ChannelName, Configured, Policy, PolicyExplain, PolicyTest};
 use crate::exchange::{Caller, Channel, Finding};
-use crate::screen::Rules;
+use crate::record::wall_clock;
+use crate::route::Place;
+use crate::screen::{Found, Judged, Rules};
 
 /// Runs the command.
 pub(super) fn run(command: &Policy) -> Result<ExitCode, Failure> {
@@ -63,17 +67,95 @@ fn explain(arguments: &PolicyExplain) -> Result<ExitCode, Failure> {
         text.clear();
         std::io::stdin().read_to_string(&mut text)?;
     }
-    let caller = Caller { name: arguments.caller.clone(), team: arguments.team.clone(), role: None, key_id: None };
-    let findings = rules.watch(&caller, &arguments.model).scan(channel(arguments.channel), &text);
+    let found = found(arguments, &rules, &text)?;
     let topics = rules.topics_in(&[&text]);
     if arguments.configured.json {
-        let findings: Vec<_> = findings.iter().map(|finding| finding_json(finding, &text)).collect();
+        let findings: Vec<_> = found.kept.iter().map(|finding| finding_json(finding, &text)).collect();
         let topics: Vec<_> = topics.iter().map(|(id, pack)| json!({"id": id, "pack": pack})).collect();
-        print::line(json!({"findings": findings, "topics": topics}).to_string());
+        let waiting: Vec<_> = found.waiting().map(|finding| finding_json(finding, &text)).collect();
+        print::line(
+            json!({
+                "findings": findings,
+                "topics": topics,
+                "waits_for_verdict": waiting,
+                "demands": {"review": found.review, "record": found.record, "route": found.routes()},
+            })
+            .to_string(),
+        );
     } else {
-        describe(&findings, &topics, &text);
+        describe(&found.kept, &topics, &text);
+        describe_demands(&found);
     }
-    Ok(if findings.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if found.kept.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What rules make of a text in the circumstances that were named.
+fn found(arguments: &PolicyExplain, rules: &Rules, text: &str) -> Result<Found, Failure> {
+    let caller = Caller {
+        name: arguments.caller.clone(),
+        team: arguments.team.clone(),
+        role: arguments.role.clone(),
+        key_id: None,
+    };
+    let at = arguments.at.as_deref().map_or_else(|| Ok(wall_clock()), read_time)?;
+    let mut watch = rules.watch(&caller, &arguments.model, at);
+    if let Some(place) = place(arguments)? {
+        watch = watch.at(&place);
+    }
+    let mut found = Found::default();
+    watch.scan(channel(arguments.channel), &[text], &mut found);
+    if let Some(outcome) = records::one_of("--outcome", arguments.outcome.as_deref(), &records::OUTCOMES)? {
+        let manners: Vec<&str> = arguments.manners.iter().map(String::as_str).collect();
+        for manner in &manners {
+            records::one_of("--manner", Some(manner), &records::MANNERS)?;
+        }
+        let judged = Judged { outcome: &outcome, manners: &manners, confidence: 1.0, ..Judged::default() };
+        watch.judge(None, &judged, &mut found);
+    }
+    Ok(found)
+}
+
+fn read_time(text: &str) -> Result<OffsetDateTime, Failure> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+        Failure::usage(format!("--at: `{}` is no time; write it as `2026-03-02T09:30:00+01:00`", print::safe(text)))
+    })
+}
+
+/// The upstream that was named or described.
+fn place(arguments: &PolicyExplain) -> Result<Option<Place>, Failure> {
+    if arguments.upstream.is_none() && arguments.tags.is_empty() && !arguments.local {
+        return Ok(None);
+    }
+    let name = arguments.upstream.clone().unwrap_or_default();
+    let mut place = Place { name, local: arguments.local, tags: Vec::new() };
+    for tag in &arguments.tags {
+        let Some((name, value)) = tag.split_once('=') else {
+            return Err(Failure::usage(format!("--tag: write `{}` as name=value", print::safe(tag))));
+        };
+        place.tags.push((name.to_owned(), value.to_owned()));
+    }
+    // Packs may be tried where nothing is configured.
+    if arguments.upstream.is_some()
+        && let Ok(loaded) = print::configuration(&arguments.configured)
+        && let Some(upstream) = loaded.config.upstreams.iter().find(|upstream| upstream.name == place.name)
+    {
+        let configured = Place::of(upstream);
+        place.local |= configured.local;
+        place.tags.extend(configured.tags);
+    }
+    Ok(Some(place))
+}
+
+fn describe_demands(found: &Found) {
+    for finding in found.waiting() {
+        print::line(format!("rule {} of pack {} waits for a verdict; see --outcome", finding.rule, finding.pack));
+    }
+    let demands = [
+        (found.routes(), "demands a route: candidates that do not satisfy it are left out"),
+        (found.review, "demands a review by a person"),
+        (found.record, "demands a durable record"),
+    ];
+    demands.iter().filter(|(holds, _)| *holds).for_each(|(_, text)| print::line(text));
 }
 
 fn describe(findings: &[Finding], topics: &[(String, String)], text: &str) {

@@ -104,6 +104,7 @@ fn filter(arguments: &RecordsList, now: OffsetDateTime) -> Result<Filter, Failur
         rule: arguments.rule.clone(),
         topic: arguments.topic.clone(),
         action: one_of("--action", arguments.action.as_deref(), &ACTIONS)?,
+        review: one_of("--review", arguments.review.as_deref(), &REVIEWS)?.is_some(),
         limit: arguments.limit,
     })
 }
@@ -117,7 +118,7 @@ pub(super) fn back(since: &str, now: OffsetDateTime) -> Result<OffsetDateTime, F
 }
 
 /// A word of a fixed list: a misspelt one would find nothing and look like an answer.
-fn one_of(option: &str, word: Option<&str>, known: &[&str]) -> Result<Option<String>, Failure> {
+pub(super) fn one_of(option: &str, word: Option<&str>, known: &[&str]) -> Result<Option<String>, Failure> {
     match word {
         Some(word) if !known.contains(&word) => {
             Err(Failure::usage(format!("{option}: `{}` is none of {}", print::safe(word), known.join(", "))))
@@ -137,11 +138,18 @@ fn row(record: &Record) -> Vec<String> {
         safe(record.upstream.as_deref()),
         record.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
         outcome(record),
-        record.action.as_ref().map_or_else(|| "-".to_owned(), |action| format!("{} {action}", record.findings)),
+        found(record),
         tokens(record),
         record.total_us.map_or_else(|| "-".to_owned(), took),
         safe(record.prompt_preview.as_deref()),
     ]
+}
+
+/// How much was found, the strictest action, and whether a person must look at it.
+fn found(record: &Record) -> String {
+    let action =
+        record.action.as_ref().map_or_else(|| "-".to_owned(), |action| format!("{} {action}", record.findings));
+    if record.review.is_some() { format!("{action}, review") } else { action }
 }
 
 /// What the model did, or how the exchange ended where that says more.
@@ -178,7 +186,8 @@ fn tokens(record: &Record) -> String {
     }
 }
 
-const OUTCOMES: [&str; 5] = ["complied", "partial", "refused", "blocked", "failed"];
+pub(super) const OUTCOMES: [&str; 5] = ["complied", "partial", "refused", "blocked", "failed"];
+const REVIEWS: [&str; 1] = ["pending"];
 const ACTIONS: [&str; 3] = ["flag", "redact", "stop"];
 const ENDINGS: [&str; 10] = [
     "complete",
@@ -192,7 +201,7 @@ const ENDINGS: [&str; 10] = [
     "abandoned",
     "end_lost",
 ];
-const MANNERS: [&str; 17] = [
+pub(super) const MANNERS: [&str; 17] = [
     "plain_refusal",
     "canned_deflection",
     "capability_refusal",

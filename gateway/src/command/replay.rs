@@ -13,8 +13,10 @@ use super::{Failure, print, records};
 use crate::cli::PolicyReplay;
 use crate::exchange::{Action, Caller, Channel, Enforced};
 use crate::record::wall_clock;
-use crate::screen::{Rules, Watch};
+use crate::route::Place;
+use crate::screen::{Found, Judged, Rules, Watch};
 use crate::store::Store;
+use crate::store::texts::Text;
 use crate::store::trace::{self, Parts, Trace};
 
 /// Exchanges that are read from the database at once.
@@ -47,6 +49,8 @@ async fn replay(
     difference: &mut Difference,
 ) -> Result<(), Failure> {
     let since = records::back(&arguments.since, wall_clock())?;
+    let upstreams = print::configuration(&arguments.configured)?.config.upstreams;
+    let places: Vec<Place> = upstreams.iter().map(Place::of).collect();
     let mut before = None;
     let mut left = arguments.limit;
     while left > 0 {
@@ -56,7 +60,7 @@ async fn replay(
         before = Some(last.record.exchange);
         left -= rows;
         for trace in &traces {
-            difference.add(trace, rules);
+            difference.add(trace, rules, &places);
         }
         print::progress(&format!("{} exchanges replayed", difference.exchanges));
     }
@@ -73,6 +77,10 @@ struct Effect {
     action: Option<Action>,
     /// The rules that fired, in whatever mode.
     fired: HashSet<Name>,
+    /// Whether a person was to look at it.
+    review: bool,
+    /// Whether whoever answered would not have been permitted to.
+    barred: bool,
 }
 
 impl Effect {
@@ -87,33 +95,51 @@ impl Effect {
         for finding in &trace.findings {
             effect.note(&finding.pack, &finding.rule, applied(&finding.action, &finding.enforced));
         }
+        effect.review = trace.record.review.is_some();
         effect
     }
 
-    /// What these rules would have done. A prompt that is stopped gets no reply.
-    fn of(trace: &Trace, watch: &Watch) -> Self {
-        let mut effect = Self::default();
-        effect.scan(trace.prompt().unwrap_or_default(), watch);
-        if effect.action < Some(Action::Stop) {
-            effect.scan(trace.reply().unwrap_or_default(), watch);
+    /// What these rules would have done. A prompt that is stopped gets no reply, and no verdict on one.
+    fn of(trace: &Trace, mut watch: Watch, place: &Place) -> Self {
+        let (mut effect, mut found) = (Self::default(), Found::default());
+        scan(trace.prompt().unwrap_or_default(), &mut watch, &mut found);
+        effect.barred = found.bars(place).is_some();
+        effect.note_all(&found);
+        if effect.action >= Some(Action::Stop) || effect.barred {
+            return effect;
         }
+        scan(trace.reply().unwrap_or_default(), &mut watch, &mut found);
+        let record = &trace.record;
+        if let Some(outcome) = &record.outcome {
+            let manners: Vec<&str> = record.manners.iter().map(String::as_str).collect();
+            let (language, confidence) = (record.language.as_deref(), record.confidence.unwrap_or_default());
+            let judged = Judged { outcome, manners: &manners, language, confidence, ..Judged::default() };
+            watch.judge(None, &judged, &mut found);
+        }
+        effect.note_all(&found);
         effect
     }
 
-    fn scan(&mut self, texts: Vec<crate::store::texts::Text>, watch: &Watch) {
-        for text in texts {
-            let Some(channel) = CHANNELS.into_iter().find(|channel| channel.name() == text.channel) else { continue };
-            for finding in watch.scan(channel, &text.text) {
-                self.note(
-                    &finding.pack,
-                    &finding.rule,
-                    match finding.enforced {
-                        Enforced::Observed => finding.action.min(Action::Flag),
-                        Enforced::Applied | Enforced::Late => finding.action,
-                    },
-                );
-            }
+    fn note_all(&mut self, found: &Found) {
+        self.review |= found.review;
+        for finding in &found.kept {
+            let action = match finding.enforced {
+                Enforced::Observed => finding.action.min(Action::Flag),
+                Enforced::Applied | Enforced::Late => finding.action,
+            };
+            self.note(&finding.pack, &finding.rule, action);
         }
+    }
+}
+
+/// Finds what rules find in texts, those of a channel that follow each other together.
+fn scan(texts: Vec<Text>, watch: &mut Watch, found: &mut Found) {
+    for texts in texts.chunk_by(|a, b| a.channel == b.channel) {
+        let channel =
+            texts.first().and_then(|text| CHANNELS.into_iter().find(|channel| channel.name() == text.channel));
+        let Some(channel) = channel else { continue };
+        let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+        watch.scan(channel, &texts, found);
     }
 }
 
@@ -152,6 +178,9 @@ struct Difference {
     without_texts: u64,
     /// Exchanges whose prompt was stopped then and would pass now: what the model would have said is not known.
     unknown_replies: u64,
+    /// Exchanges that would have had to go elsewhere.
+    barred: u64,
+    reviews: Pair,
     actions: BTreeMap<Option<Action>, Pair>,
     rules: BTreeMap<Name, Pair>,
     changed: u64,
@@ -161,7 +190,7 @@ struct Difference {
 }
 
 impl Difference {
-    fn add(&mut self, trace: &Trace, rules: &Rules) {
+    fn add(&mut self, trace: &Trace, rules: &Rules, places: &[Place]) {
         self.exchanges += 1;
         if trace.prompt().is_err() && trace.reply().is_err() {
             self.without_texts += 1;
@@ -174,7 +203,15 @@ impl Difference {
             role: record.role.clone(),
             key_id: record.key_id.clone(),
         };
-        let (before, after) = (Effect::recorded(trace), Effect::of(trace, &rules.watch(&caller, &record.model)));
+        let watch = rules.watch(&caller, &record.model, record.accepted_at);
+        let answered = |place: &&Place| record.upstream.as_deref() == Some(&place.name);
+        let unknown = Place { name: record.upstream.clone().unwrap_or_default(), ..Place::default() };
+        let place = places.iter().find(answered).unwrap_or(&unknown);
+        let watch = if record.upstream.is_some() { watch.at(place) } else { watch };
+        let (before, after) = (Effect::recorded(trace), Effect::of(trace, watch, place));
+        self.reviews.before += u64::from(before.review);
+        self.reviews.after += u64::from(after.review);
+        self.barred += u64::from(after.barred && record.upstream.is_some());
         if before.action == Some(Action::Stop) && after.action < Some(Action::Stop) && trace.reply().is_err() {
             self.unknown_replies += 1;
         }
@@ -207,6 +244,8 @@ impl Difference {
             "exchanges": self.exchanges,
             "without_texts": self.without_texts,
             "unknown_replies": self.unknown_replies,
+            "rerouted": self.barred,
+            "reviews": self.reviews.describe(),
             "actions": actions,
             "rules": fired,
             "changed": self.changed,
@@ -224,11 +263,16 @@ impl Difference {
         )));
         for (count, what) in [
             (self.without_texts, "have no texts any more and were left out"),
+            (self.barred, "would have had to go to another upstream: what it would have said is not known"),
             (self.unknown_replies, "were stopped and would pass: what the model would have said is not known"),
         ] {
             if count > 0 {
                 print::line(format!("{count} {what}"));
             }
+        }
+        let Pair { before, after } = self.reviews;
+        if before + after > 0 {
+            print::line(format!("{before} were to be reviewed by a person; {after} would have been"));
         }
         let cells = |pair: &Pair| vec![pair.before.to_string(), pair.after.to_string(), pair.shift()];
         let actions =

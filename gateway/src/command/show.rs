@@ -77,6 +77,7 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
     if record.unkept_findings > 0 {
         say("found", format!("{} more, which were not kept", record.unkept_findings));
     }
+    say("review", record.review.as_deref().map(safe).unwrap_or_default());
     for attempt in &trace.attempts {
         let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
         let fault = attempt.fault.as_deref().map(|fault| format!(": {}", safe(fault))).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Rows as texts: what the hash in a leaf is taken of. It reads no database.
 //!
-//! A row's text is JSON without white space, its keys in the order of the fields here, absent values as null, times in
-//! microseconds since 1970, the confidence in millionths. Previews are not in it: they are taken from payloads, and go
-//! when those are erased.
+//! A row's text is JSON without white space, its keys in the order of the fields here, absent values as null (but an
+//! absent `review` as nothing), times in microseconds since 1970, the confidence in millionths. Previews are not in it:
+//! they are taken from payloads, and go when those are erased.
 
 use std::borrow::Cow;
 
@@ -72,6 +72,9 @@ pub struct EndText<'a> {
     pub findings: Vec<FindingText<'a>>,
     pub evidence: Vec<EvidenceText<'a>>,
     pub attempts: Vec<AttemptText<'a>>,
+    /// Left out where it is absent: rows from before there was one have no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Cow<'a, str>>,
 }
 
 /// A row of `finding`.

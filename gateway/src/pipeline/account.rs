@@ -11,12 +11,16 @@ use super::Gateway;
 use super::judging;
 use super::kept::Kept;
 use crate::admit::Admission;
+use crate::config::Recording;
 use crate::dialect::write::Head;
-use crate::exchange::{Caller, Channel, Ending, ExchangeId, Observed, Request, Segment, Timings, Usage, Verdict};
+use crate::exchange::{
+    Caller, Channel, Dialect, Ending, ExchangeId, Observed, Request, Segment, Timings, Usage, Verdict,
+};
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
-use crate::screen::{Case, Found, HostError, Origin, judge};
+use crate::screen::{self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, Watch, judge};
+use crate::upstream::{Reply, Requests};
 
 /// Set when the client's side of an exchange was dropped before it was answered.
 pub(super) type ClientLeft = Arc<AtomicBool>;
@@ -36,11 +40,39 @@ pub struct Account {
     pub sent: Option<Bytes>,
     pub(super) received: Kept,
     pub found: Found,
+    /// What is promised of the record; a rule may demand more than the route does.
+    pub recording: Recording,
+    /// The rules that watch the exchange.
+    pub watch: Watch,
+    /// What rules found for single upstreams; it counts for those that were called.
+    pub special: Vec<Special>,
+    /// What is known of each choice of the reply.
+    pub courses: Courses,
     pub attempts: Vec<Attempt>,
     pub upstream: Option<Arc<str>>,
     pub exposes_reasoning: Option<bool>,
     pub seen: Seen,
     pub timings: Timings,
+}
+
+/// Rules of its own that hold where one upstream answers.
+pub struct Special {
+    pub upstream: Arc<str>,
+    pub watch: Watch,
+    pub found: Found,
+}
+
+/// A record that is on its way.
+pub struct Closed {
+    pub durable: Durable,
+    pub recording: Recording,
+}
+
+impl Closed {
+    /// Waits until the record is durable, where that was promised; `false` where the promise cannot be kept.
+    pub async fn keeps_promise(self) -> bool {
+        self.recording != Recording::Required || self.durable.await.is_ok()
+    }
 }
 
 /// What the upstream's frames said beside their texts.
@@ -135,16 +167,59 @@ impl Account {
         }
     }
 
+    /// What the client is told of a rule's stop: in the language of the prompt, where there is such a text.
+    pub fn told(&self, dialect: Dialect, stop: &Stop) -> Option<String> {
+        let language = self.admission.snapshot.judge.language(&self.prompt);
+        stop.told(dialect, language).map(str::to_owned)
+    }
+
+    /// Takes the rules that hold for single upstreams, and gives what the upstreams may see.
+    pub fn take_special(&mut self, cleared: Cleared) -> Requests {
+        let mut requests = Requests::of(cleared.request);
+        for screen::Special { upstream, request, watch, found } in cleared.special {
+            requests.add(upstream.clone(), request);
+            self.special.push(Special { upstream, watch, found });
+        }
+        requests
+    }
+
+    /// A gate for what an upstream answers.
+    pub fn gate(&self, reply: &Reply) -> Gate {
+        let special = self.special.iter().find(|special| special.upstream == reply.upstream);
+        let watch = special.map_or(&self.watch, |special| &special.watch);
+        Gate::new(watch.clone(), self.reply_limit(), reply.inline_reasoning())
+    }
+
+    /// Adds what rules find now that it is known who was called and what the model did.
+    fn apply_late_rules(&mut self, verdict: &Verdict) {
+        for special in std::mem::take(&mut self.special) {
+            let answered = self.upstream.as_ref() == Some(&special.upstream);
+            if answered || self.attempts.iter().any(|attempt| attempt.upstream == special.upstream) {
+                self.found.append_new(special.found);
+                if answered {
+                    self.watch = special.watch;
+                }
+            }
+        }
+        self.watch.judge(self.courses.find(verdict.choice), &verdict.into(), &mut self.found);
+        if self.found.record && self.recording != Recording::Required {
+            self.recording = Recording::Required;
+            self.slot.require();
+        }
+    }
+
     /// Judges, counts and records the exchange; the receipt tells when the record is durable.
-    pub fn close(mut self, outcome: Outcome) -> Durable {
+    pub fn close(mut self, outcome: Outcome) -> Closed {
         let mut ending = outcome.ending.unwrap_or(Ending::Complete);
         if ending == Ending::Complete && self.client_left.load(Ordering::Relaxed) {
             ending = Ending::ClientLeft;
         }
         let verdict = self.verdict(ending, &outcome);
+        self.apply_late_rules(&verdict);
         self.timings.total = self.started.elapsed();
         self.measure(ending, &outcome, &verdict);
         let errand = judging::errand(&self, ending, &outcome, &verdict);
+        let recording = self.recording;
         let durable = self.slot.end(End {
             exchange: self.id,
             at: wall_clock(),
@@ -165,11 +240,12 @@ impl Account {
             findings: self.found.kept,
             unkept_findings: self.found.unkept,
             verdict,
+            review: self.found.review,
             usage: self.seen.usage,
             timings: self.timings,
         });
         errand.into_iter().for_each(judging::Errand::run);
-        durable
+        Closed { durable, recording }
     }
 
     /// The verdict on the exchange: of several choices, that on the one which departs most from compliance.

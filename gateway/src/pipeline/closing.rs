@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::account::Outcome;
+use super::account::{Closed, Outcome};
 use super::flow::{Flow, Stage};
 use crate::config::Recording;
 use crate::dialect;
@@ -27,10 +27,10 @@ impl Flow {
 
     /// A rule ended the exchange: the stream closes properly in its dialect.
     pub(super) fn stopped(&mut self) {
-        let message = self.gate.stopped().and_then(|stop| stop.message.clone());
+        let stop = self.gate.stopped().cloned().unwrap_or_default();
         let choices: Vec<u32> = self.gate.choices().collect();
         let Some(account) = &self.account else { return };
-        let head = account.reply_head();
+        let (head, message) = (account.reply_head(), account.told(self.dialect, &stop));
         let frames = dialect::stop_frames(self.dialect, &head.borrow(), &choices, message.as_deref());
         self.reply.lease.succeed();
         self.hand(frames.body, true);
@@ -67,6 +67,8 @@ impl Flow {
             self.delivered.part_from(&account.received);
         }
         account.take_over(&next);
+        // Nothing with meaning has gone through it yet.
+        self.gate = account.gate(&next);
         self.frames = Frames::new(account.admission.snapshot.config.limits.event_bytes);
         self.prelude.clear();
         self.held = 0;
@@ -122,11 +124,12 @@ impl Flow {
             let last = last.as_ref().filter(|_| !self.left);
             delivered.into_parts(&account.received).into_iter().chain(last.cloned()).collect()
         });
+        account.courses = self.gate.take_courses();
         let (mut segments, found) = self.gate.take_parts();
         self.reply.note(&mut segments);
         account.found.append(found);
         account.attempts = self.dispatch.take_attempts();
-        let durable = account.close(Outcome {
+        let Closed { durable, recording } = account.close(Outcome {
             ending: Some(ending),
             status: self.early_fault.as_ref().map_or(200, |fault| fault.status),
             fault,
@@ -134,7 +137,7 @@ impl Flow {
             delivered,
             host_error: None,
         });
-        self.stage = match self.recording {
+        self.stage = match recording {
             Recording::Required => Stage::Sealing(durable, last),
             Recording::BestEffort => {
                 self.out.extend(last);

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft};
 use super::kept::Delivered;
 use crate::admit::Phase;
-use crate::config::Recording;
 use crate::dialect;
 use crate::exchange::{Channel, Dialect, Ending, ExchangeId, Observed};
 use crate::fault::Fault;
@@ -53,7 +52,6 @@ pub struct Flow {
     /// Bytes that may go to the client.
     pub(super) out: VecDeque<Bytes>,
     pub(super) delivered: Delivered,
-    pub(super) recording: Recording,
     pub(super) stage: Stage,
     client_left: ClientLeft,
     /// When a chunk last came.
@@ -91,19 +89,12 @@ enum Event {
 
 impl Flow {
     /// A flow over a reply whose head has come.
-    pub fn new(
-        account: Account,
-        dispatch: Dispatch,
-        reply: Reply,
-        recording: Recording,
-        watch: crate::screen::Watch,
-    ) -> Box<Self> {
+    pub fn new(account: Account, dispatch: Dispatch, reply: Reply) -> Box<Self> {
         let limits = &account.admission.snapshot.config.limits;
-        let inline = reply.inline_reasoning();
         Box::new(Self {
             dialect: Dialect::OpenaiChat,
             frames: Frames::new(limits.event_bytes),
-            gate: Gate::new(watch, limits.reply_bytes, inline),
+            gate: account.gate(&reply),
             client_left: account.client_left.clone(),
             id: account.id,
             account: Some(account),
@@ -115,7 +106,6 @@ impl Flow {
             out: VecDeque::new(),
             delivered: Delivered::default(),
             left: false,
-            recording,
             stage: Stage::Reading,
             chunked: Instant::now(),
             handed: Instant::now(),

@@ -1,4 +1,4 @@
-//! The beginning of an exchange: body to request, request to route, and the record's first frame.
+//! The beginning of an exchange: body to request, request to route and rules, and the record's first frame.
 //! Every way out of here after admission leaves a record.
 
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::dialect;
 use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, Timings};
 use crate::fault::Fault;
 use crate::record::{Begin, Durable};
-use crate::route::{Constraints, Route};
-use crate::screen::{Found, Stop, Watch};
+use crate::route::{self, Route};
+use crate::screen::{Clearance, Courses, Found, Stop, Watch};
 use crate::upstream::Outgoing;
 
 /// Request headers that are recorded: who and what the client is, never what it proves itself by.
@@ -61,10 +61,9 @@ pub(super) struct Arrival {
 /// An exchange that has been understood and whose record has begun.
 pub(super) struct Taken {
     pub account: Account,
-    pub request: Request,
+    /// Who of the route's candidates may see what of the request.
+    pub clearance: Clearance,
     pub route: Route,
-    pub watch: Watch,
-    pub recording: Recording,
     /// Resolves when the begin frame is durable; absent where nobody needs to wait.
     pub durable: Option<Durable>,
     pub outgoing: Outgoing,
@@ -72,7 +71,8 @@ pub(super) struct Taken {
 
 type Refusal = Box<Response<ReplyBody>>;
 
-/// Reads, decodes and routes a request, and begins its record.
+/// Reads, decodes and screens a request, finds who might answer it, and begins its record. It is screened before its
+/// record begins, since a rule may demand that the record be durable.
 pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
     let limits = arrival.admission.snapshot.config.limits.clone();
     let raw = match read(body, &limits).await {
@@ -84,39 +84,65 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
-    let route = match snapshot.routes.route(&request.model, &Constraints::default()) {
+    let route = match snapshot.routes.route(&request.model) {
         Ok(route) => route,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
-    let recording = route.recording;
-    let mut slot = match arrival.gateway.recorder.reserve(recording) {
-        Ok(slot) => slot,
-        Err(_) => {
-            arrival.gateway.metrics.rejected("record");
-            return Err(Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &whole::unrecorded())));
-        }
+    let (asked, mut found) = (Asked::of(&request), Found::default());
+    let mut begin = begin(&arrival, &request, raw, route.recording);
+    let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
+    let clearance = watch.clear(request, &route.candidates, &mut found);
+    let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
+    begin.recording = promised(&found, &clearance, route.recording);
+    let recording = begin.recording;
+    let Ok(mut slot) = arrival.gateway.recorder.reserve(recording) else {
+        arrival.gateway.metrics.rejected("record");
+        return Err(Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &whole::unrecorded())));
     };
-    let durable = slot.begin(begin(&arrival, &request, raw, recording));
-    let watch = snapshot.rules.watch(&arrival.caller, &request.model);
+    let durable = slot.begin(begin);
     let mut outgoing = outgoing(&arrival);
-    let account = account(arrival, slot, &request);
+    let account = Account { found, recording, timings, ..account(arrival, slot, asked, watch) };
     account.span.propagate(&mut outgoing.headers);
     let durable = (recording == Recording::Required).then_some(durable);
-    Ok(Box::new(Taken { account, request, route, watch, recording, durable, outgoing }))
+    Ok(Box::new(Taken { account, clearance, route, durable, outgoing }))
+}
+
+/// What is promised of the record: what the route promises, or more where a rule demands it.
+fn promised(found: &Found, clearance: &Clearance, route: Recording) -> Recording {
+    let special = match clearance {
+        Clearance::Pass(cleared) => cleared.special.iter().any(|special| special.found.record),
+        Clearance::Stop(_) | Clearance::Nobody(_) => false,
+    };
+    if found.record || special { Recording::Required } else { route }
 }
 
 /// A rule stopped the prompt: the caller learns that, and the record says why.
-pub(super) async fn stopped(account: Account, stop: Stop, recording: Recording) -> Response<ReplyBody> {
-    let message = stop.message.as_deref().unwrap_or("The request was stopped by a content rule of your organisation.");
+pub(super) async fn stopped(account: Account, stop: &Stop) -> Response<ReplyBody> {
+    let message = account.told(Dialect::OpenaiChat, stop);
+    let message =
+        message.unwrap_or_else(|| "The request was stopped by a content rule of your organisation.".to_owned());
     let fault = Fault::invalid("content_policy_violation", message);
+    refuse(account, "stopped by a rule", fault).await
+}
+
+/// Nobody who serves the model satisfies what rules demand of the route.
+pub(super) async fn unrouted(account: Account, stop: &Stop) -> Response<ReplyBody> {
+    let mut fault = Fault::from(route::Error::Unpermitted);
+    if let Some(message) = account.told(Dialect::OpenaiChat, stop) {
+        fault.message = message;
+    }
+    refuse(account, "no candidate satisfies what rules demand of the route", fault).await
+}
+
+async fn refuse(account: Account, why: &str, fault: Fault) -> Response<ReplyBody> {
     let id = account.id;
-    let durable = account.close(Outcome {
+    let closed = account.close(Outcome {
         ending: Some(Ending::Stopped),
         status: fault.status,
-        fault: Some("stopped by a rule".to_owned()),
+        fault: Some(why.to_owned()),
         ..Outcome::default()
     });
-    if recording == Recording::Required && durable.await.is_err() {
+    if !closed.keeps_promise().await {
         return head::fault(Dialect::OpenaiChat, Some(id), &whole::unrecorded());
     }
     head::fault(Dialect::OpenaiChat, Some(id), &fault)
@@ -141,7 +167,8 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         sampling: crate::exchange::Sampling::default(),
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
-    let account = account(arrival, slot, &unread);
+    let watch = arrival.admission.snapshot.rules.watch(&arrival.caller, "", arrival.at);
+    let account = account(arrival, slot, Asked::of(&unread), watch);
     Box::new(whole::failed(account, Ending::Rejected, format!("{}: {}", fault.code, fault.status), fault).await)
 }
 
@@ -172,22 +199,39 @@ fn preview(request: &Request) -> Option<String> {
     Some(text.chars().take(PREVIEW).collect())
 }
 
-fn account(arrival: Arrival, slot: crate::record::Slot, request: &Request) -> Account {
-    let span = arrival.gateway.traces.begin(&arrival.headers, &request.model, request.stream, arrival.at);
+/// What an account needs to know of a request.
+struct Asked {
+    model: String,
+    stream: bool,
+    question: String,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self { model: request.model.clone(), stream: request.stream, question: Account::question(request) }
+    }
+}
+
+fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Watch) -> Account {
+    let span = arrival.gateway.traces.begin(&arrival.headers, &asked.model, asked.stream, arrival.at);
     Account {
         gateway: arrival.gateway,
         admission: arrival.admission,
         id: arrival.id,
         started: arrival.started,
         caller: arrival.caller,
-        model: request.model.clone(),
-        prompt: Account::question(request),
+        model: asked.model,
+        prompt: asked.question,
         client_left: arrival.client_left,
         slot,
         span,
         sent: None,
         received: Kept::default(),
         found: Found::default(),
+        recording: Recording::BestEffort,
+        watch,
+        special: Vec::new(),
+        courses: Courses::default(),
         attempts: Vec::new(),
         upstream: None,
         exposes_reasoning: None,

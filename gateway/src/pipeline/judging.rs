@@ -18,10 +18,10 @@ use crate::exchange::{
     Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Verdict,
 };
 use crate::record::{Attempt, Begin, End, wall_clock};
-use crate::route::{Constraints, Route};
-use crate::screen::{self, Found, Question, no_judgement, read_judgement};
+use crate::route::Route;
+use crate::screen::{Clearance, Found, Question, no_judgement, read_judgement};
 use crate::snapshot::Snapshot;
-use crate::upstream::{Dispatch, Outgoing, Reply};
+use crate::upstream::{Dispatch, Outgoing, Reply, Requests};
 
 /// Confidence from which a verdict is sure enough.
 const SURE: f32 = 0.75;
@@ -162,7 +162,7 @@ impl Errand {
         let (id, started) = (ExchangeId::begin(), Instant::now());
         let raw = self.raw(judging);
         let request = dialect::read_request(Dialect::OpenaiChat, raw.clone());
-        let route = self.snapshot.routes.route(&judging.model, &Constraints::default());
+        let route = self.snapshot.routes.route(&judging.model);
         let (Ok(request), Ok(route)) = (request, route) else { return metrics.judged("unroutable") };
         let recording = route.recording;
         let Ok(mut slot) = self.gateway.recorder.reserve(recording) else { return metrics.judged("unrecorded") };
@@ -197,13 +197,19 @@ impl Errand {
 
     /// Asks, and gives the answer's text.
     async fn hear(&self, id: ExchangeId, request: Request, route: Route, heard: &mut Heard) -> Result<String, Silence> {
-        let watch = self.snapshot.rules.watch(&own_name(), &request.model);
-        let screened = match watch.prompt(request, &mut heard.found) {
-            screen::Outcome::Pass(screened) => *screened,
-            screen::Outcome::Stop(_) => return Err(Silence::Stopped),
+        let mut route = route;
+        let mut watch = self.snapshot.rules.watch(&own_name(), &request.model, wall_clock());
+        let cleared = match watch.clear(request, &route.candidates, &mut heard.found) {
+            Clearance::Pass(cleared) => *cleared,
+            Clearance::Stop(_) | Clearance::Nobody(_) => return Err(Silence::Stopped),
         };
+        route.candidates.retain(|candidate| cleared.permits(&candidate.place));
+        let mut requests = Requests::of(cleared.request);
+        for special in cleared.special {
+            requests.add(special.upstream, special.request);
+        }
         let outgoing = Outgoing { id, headers: HeaderMap::new() };
-        let mut dispatch = Dispatch::new(self.gateway.upstreams.clone(), route, screened, outgoing);
+        let mut dispatch = Dispatch::new(self.gateway.upstreams.clone(), route, requests, outgoing);
         let reply = dispatch.next().await;
         heard.attempts = dispatch.take_attempts();
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
@@ -275,6 +281,7 @@ impl Errand {
             unread_frames: 0,
             findings: heard.found.kept,
             unkept_findings: heard.found.unkept,
+            review: heard.found.review,
             verdict: Verdict { choice: self.choice, ..verdict },
             usage: heard.observed.usage.unwrap_or_default(),
             timings: Timings { total: started.elapsed(), ..Timings::default() },

@@ -27,8 +27,7 @@ use crate::identify::Keys;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::record::{Recorder, wall_clock};
-use crate::route::Constraints;
-use crate::screen;
+use crate::screen::{Clearance, Stop};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Dispatch, Upstreams};
 
@@ -51,7 +50,7 @@ pub struct Gateway {
     /// Where records go.
     pub recorder: Recorder,
     /// What exchanges have shown of models, for the verdicts on later ones.
-    pub memory: Arc<screen::Memory>,
+    pub memory: Arc<crate::screen::Memory>,
     /// How often a judge model was asked lately.
     pub questions: Arc<judging::Questions>,
     /// What is counted.
@@ -110,7 +109,7 @@ impl Gateway {
             return head::fault(Dialect::OpenaiChat, None, &error.into());
         }
         let name = path.strip_prefix(MODEL).unwrap_or_default();
-        match self.snapshot.load().routes.route(name, &Constraints::default()) {
+        match self.snapshot.load().routes.route(name) {
             Ok(_) => head::json(StatusCode::OK, dialect::write_model(Dialect::OpenaiChat, name)),
             Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
         }
@@ -150,18 +149,16 @@ async fn exchange(
     };
     let arrival =
         intake::Arrival { gateway, id, started, at, peer, caller, admission, client_left, headers: parts.headers };
-    // Decode, and find who could answer; the record begins with what came.
-    let intake::Taken { mut account, request, route, watch, recording, durable, outgoing } =
-        match intake::take(arrival, body).await {
-            Ok(taken) => *taken,
-            Err(response) => return *response,
-        };
-    // Screen the prompt.
-    let screened = match watch.prompt(request, &mut account.found) {
-        screen::Outcome::Pass(screened) => screened,
-        screen::Outcome::Stop(stop) => return intake::stopped(account, stop, recording).await,
+    // Decode, screen the prompt, and find who may answer; the record begins with what came.
+    let intake::Taken { mut account, clearance, route, durable, outgoing } = match intake::take(arrival, body).await {
+        Ok(taken) => *taken,
+        Err(response) => return *response,
     };
-    account.timings.screened = Some(started.elapsed());
+    let cleared = match clearance {
+        Clearance::Pass(cleared) => *cleared,
+        Clearance::Stop(stop) => return intake::stopped(account, &stop).await,
+        Clearance::Nobody(stop) => return intake::unrouted(account, &stop).await,
+    };
     // The upstream is called once the begin frame is durable, where that was promised.
     if let Some(durable) = durable
         && durable.await.is_err()
@@ -170,7 +167,12 @@ async fn exchange(
         return whole::failed(account, Ending::Rejected, text, whole::unrecorded()).await;
     }
     // Dispatch.
-    let mut dispatch = Dispatch::new(account.gateway.upstreams.clone(), route, *screened, outgoing);
+    let route = match route.permit(|place| cleared.permits(place)) {
+        Ok(route) => route,
+        Err(_) => return intake::unrouted(account, &Stop::default()).await,
+    };
+    let requests = account.take_special(cleared);
+    let mut dispatch = Dispatch::new(account.gateway.upstreams.clone(), route, requests, outgoing);
     let reply = match dispatch.next().await {
         Ok(reply) => reply,
         Err(failure) => {
@@ -182,9 +184,9 @@ async fn exchange(
     account.take_over(&reply);
     // Segment, screen, encode, relay, judge and record: as the reply comes.
     if reply.streams() {
-        relay(Flow::new(account, dispatch, reply, recording, watch)).await
+        relay(Flow::new(account, dispatch, reply)).await
     } else {
-        whole::answer(account, dispatch, reply, recording, watch).await
+        whole::answer(account, dispatch, reply).await
     }
 }
 

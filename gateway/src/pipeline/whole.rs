@@ -8,11 +8,9 @@ use super::account::{Account, Outcome};
 use super::body::ReplyBody;
 use super::head;
 use crate::admit::Phase;
-use crate::config::Recording;
 use crate::dialect;
 use crate::exchange::{Channel, Delta, Dialect, Ending};
 use crate::fault::Fault;
-use crate::screen::{Gate, Watch};
 use crate::upstream::{Dispatch, Reply};
 
 /// Why a body could not be read.
@@ -28,15 +26,13 @@ pub(super) async fn answer(
     mut account: Account,
     mut dispatch: Dispatch,
     mut reply: Reply,
-    recording: Recording,
-    watch: Watch,
 ) -> http::Response<ReplyBody> {
     loop {
         match read(&mut account, &mut reply).await {
             Ok(body) => {
                 account.attempts = dispatch.take_attempts();
                 return match reply.status {
-                    status if status.is_success() => screened(account, reply, body, recording, watch).await,
+                    status if status.is_success() => screened(account, reply, body).await,
                     _ => refused(account, reply, body).await,
                 };
             }
@@ -123,13 +119,7 @@ async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread>
     Ok(body)
 }
 
-async fn screened(
-    mut account: Account,
-    mut reply: Reply,
-    body: Bytes,
-    recording: Recording,
-    watch: Watch,
-) -> http::Response<ReplyBody> {
+async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
     let dialect = Dialect::OpenaiChat;
     let mut observed = match dialect::read_reply(dialect, &body) {
         Ok(observed) => observed,
@@ -144,30 +134,34 @@ async fn screened(
     reply.lease.succeed();
     account.seen.note(&mut observed);
     note_times(&mut account, &observed.deltas);
-    let mut gate = Gate::new(watch, account.reply_limit(), reply.inline_reasoning());
+    let mut gate = account.gate(&reply);
     let mut out = Vec::new();
     gate.push(body, &observed, &mut out);
     gate.finish(&mut out);
     let stop = gate.stopped().cloned();
     let changed = gate.changed();
+    account.courses = gate.take_courses();
     let (mut segments, found) = gate.take_parts();
     reply.note(&mut segments);
     account.found.append(found);
     let bytes = match &stop {
-        Some(stop) => dialect::stop_reply(dialect, &account.reply_head().borrow(), stop.message.as_deref()),
+        Some(stop) => {
+            let told = account.told(dialect, stop);
+            dialect::stop_reply(dialect, &account.reply_head().borrow(), told.as_deref())
+        }
         None => out.pop().unwrap_or_default(),
     };
     let id = account.id;
     let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
     let delivered = (changed || stop.is_some()).then(|| vec![bytes.clone()]);
-    let durable = account.close(Outcome {
+    let closed = account.close(Outcome {
         ending: Some(ending),
         status: reply.status.as_u16(),
         segments,
         delivered,
         ..Outcome::default()
     });
-    if recording == Recording::Required && durable.await.is_err() {
+    if !closed.keeps_promise().await {
         return head::fault(dialect, Some(id), &unrecorded());
     }
     head::reply(id, reply.status, &reply.headers, bytes.into())

@@ -88,6 +88,8 @@ pub struct End {
     pub unkept_findings: u64,
     /// What the model did.
     pub verdict: Verdict,
+    /// Whether a rule wants a person to look at the exchange.
+    pub review: bool,
     /// Token counts.
     pub usage: Usage,
     /// Times.

@@ -216,6 +216,11 @@ impl Slot {
         }
     }
 
+    /// Promises more than was promised when the room was set aside: what follows must be durable.
+    pub fn require(&mut self) {
+        self.recording = Recording::Required;
+    }
+
     /// Records how it ended.
     pub fn end(mut self, end: End) -> Durable {
         let (exchange, at) = (end.exchange, end.at);

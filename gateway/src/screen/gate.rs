@@ -8,19 +8,29 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use candor_policies as policies;
 
+use super::courses::Courses;
 use super::found::Found;
 use super::rules::Watch;
-use super::track::{Redaction, Track, merged};
-use crate::exchange::{Channel, Observed, Segment};
+use super::track::{Redaction, Scope, Track, merged};
+use crate::exchange::{Channel, Dialect, Observed, Segment};
 use crate::stream::reasoning::Splitter;
 use crate::stream::splice;
 
 /// A rule's order to end the exchange.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Stop {
     /// What the client may be told.
-    pub message: Option<Arc<str>>,
+    pub message: Option<Arc<policies::Messages>>,
+}
+
+impl Stop {
+    /// What a client is told that speaks a dialect and wrote in a language.
+    #[must_use]
+    pub fn told(&self, dialect: Dialect, language: Option<&str>) -> Option<&str> {
+        self.message.as_ref()?.pick(dialect.name(), language)
+    }
 }
 
 /// One frame (or one whole reply) and the texts in it.
@@ -73,6 +83,8 @@ pub struct Gate {
     keep: usize,
     wires: Vec<Wire>,
     tracks: Vec<Track>,
+    /// What is known of each choice so far.
+    courses: Courses,
     /// The track that each choice wrote to last.
     current: Vec<(u32, usize)>,
     queue: VecDeque<Parcel>,
@@ -91,6 +103,7 @@ impl Gate {
             keep,
             wires: Vec::new(),
             tracks: Vec::new(),
+            courses: Courses::default(),
             current: Vec::new(),
             queue: VecDeque::new(),
             found: Found::default(),
@@ -121,8 +134,10 @@ impl Gate {
         for wire in 0..self.wires.len() {
             self.resolve_rest(wire);
         }
-        for track in &mut self.tracks {
-            track.finish(&mut self.found);
+        let Self { watch, tracks, courses, found, .. } = self;
+        for track in tracks {
+            let course = courses.of(track.choice, watch);
+            track.finish(&mut Scope { selection: &watch.selection, course, found });
         }
         self.release(out);
     }
@@ -160,6 +175,12 @@ impl Gate {
     /// Choices that have begun.
     pub fn choices(&self) -> impl Iterator<Item = u32> {
         self.current.iter().map(|(choice, _)| *choice)
+    }
+
+    /// What came to be known of a choice, once the reply is over.
+    #[must_use]
+    pub fn take_courses(&mut self) -> Courses {
+        std::mem::take(&mut self.courses)
     }
 
     /// The whole texts and all that was found in them, once the reply is over.
@@ -221,9 +242,11 @@ impl Gate {
         let index = self.track(choice, channel, part);
         self.make_current(choice, index);
         let keep = self.keep;
-        let Some(track) = self.tracks.get_mut(index) else { return };
+        let Self { watch, tracks, courses, found, .. } = self;
+        let Some(track) = tracks.get_mut(index) else { return };
         let start = track.length;
-        track.push(text, keep, &mut self.found);
+        let course = courses.of(choice, watch);
+        track.push(text, keep, &mut Scope { selection: &watch.selection, course, found });
         self.keep = keep.saturating_sub(text.len());
         let Some(wire) = self.wires.get_mut(wire) else { return };
         match wire.runs.last_mut() {
@@ -242,15 +265,17 @@ impl Gate {
 
     /// Parks the text that the choice wrote before: its held end must not hold up what follows.
     fn make_current(&mut self, choice: u32, index: usize) {
-        match self.current.iter_mut().find(|(known, _)| *known == choice) {
+        let Self { watch, tracks, courses, found, current, .. } = self;
+        match current.iter_mut().find(|(known, _)| *known == choice) {
             Some((_, current)) if *current == index => {}
             Some((_, current)) => {
                 let before = std::mem::replace(current, index);
-                if let Some(track) = self.tracks.get_mut(before) {
-                    track.park(&mut self.found);
+                if let Some(track) = tracks.get_mut(before) {
+                    let course = courses.of(choice, watch);
+                    track.park(&mut Scope { selection: &watch.selection, course, found });
                 }
             }
-            None => self.current.push((choice, index)),
+            None => current.push((choice, index)),
         }
     }
 

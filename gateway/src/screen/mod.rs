@@ -1,5 +1,7 @@
 //! The only door to policies: texts in, findings, verdicts and release marks out. It sees no socket and no wire format.
 
+mod candidates;
+mod courses;
 mod found;
 mod gate;
 mod judge;
@@ -7,13 +9,15 @@ mod prompt;
 mod rules;
 mod track;
 
+pub use candidates::{Clearance, Cleared, Special};
+pub use courses::Courses;
 pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
 pub use judge::{
     Case, HostError, Memory, Origin, Question, judge, judge_knowing, no_judgement, observe, read_judgement,
 };
-pub use prompt::{Outcome, Screened};
-pub use rules::{Rules, Watch, shipped_packs, usual_packs};
+pub use prompt::Screened;
+pub use rules::{Judged, Rules, Watch, shipped_packs, usual_packs};
 
 #[cfg(test)]
 mod tests;

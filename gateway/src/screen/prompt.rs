@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::found::Found;
 use super::gate::Stop;
 use super::rules::Watch;
-use super::track::{Track, merged};
+use super::track::{Scope, Track, merged};
 use crate::exchange::{Channel, Request};
 use crate::stream::splice;
 
@@ -39,15 +39,21 @@ pub enum Outcome {
 
 impl Watch {
     /// Screens all passages of a request, adding what is found to `found`.
-    pub fn prompt(&self, request: Request, found: &mut Found) -> Outcome {
+    pub fn prompt(&mut self, request: Request, found: &mut Found) -> Outcome {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         let mut request = request;
-        let mut stop = None;
+        let texts = request.messages.iter().flat_map(|message| &message.passages).map(|passage| passage.text.as_str());
+        self.note_topics(texts);
+        let mut stop = self.find_whole(found);
         let passages = request.messages.iter_mut().flat_map(|message| &mut message.passages);
         for (passage, part) in passages.zip(0..) {
             let mut track = Track::new(self, 0, Channel::Prompt, part);
-            track.push(&passage.text, 0, found);
-            track.finish(found);
+            if passage.role == Channel::Tool {
+                track.read_nested();
+            }
+            let mut scope = Scope { selection: &self.selection, course: &mut self.course, found };
+            track.push(&passage.text, 0, &mut scope);
+            track.finish(&mut scope);
             if let Some(halt) = track.halt {
                 stop.get_or_insert(Stop { message: halt.message });
             }

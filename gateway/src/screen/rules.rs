@@ -1,13 +1,17 @@
 //! The compiled rules, and the part of them that watches one exchange. Text is scanned elsewhere.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use candor_policies as policies;
+use time::OffsetDateTime;
 
-use super::found::Found;
-use super::track::Track;
-use crate::exchange::{self, Caller, Channel, Finding};
+use super::found::{Found, Waiting};
+use super::gate::Stop;
+use super::track::{Scope, Track};
+use crate::exchange::{self, Caller, Channel, Enforced, Finding, Verdict};
+use crate::route::Place;
 
 /// Names of the packs that are compiled in.
 #[must_use]
@@ -68,12 +72,18 @@ impl Rules {
         self.0.digest()
     }
 
-    /// The rules that watch an exchange of this caller with this model.
+    /// The rules that watch an exchange of this caller with this model, accepted at a time.
     #[must_use]
-    pub fn watch(&self, caller: &Caller, model: &str) -> Watch {
-        let facts =
-            policies::Facts { caller: &caller.name, team: caller.team.as_deref(), role: caller.role.as_deref(), model };
-        Watch(self.0.select(&facts))
+    pub fn watch(&self, caller: &Caller, model: &str, at: OffsetDateTime) -> Watch {
+        let facts = policies::Facts {
+            caller: &caller.name,
+            team: caller.team.as_deref(),
+            role: caller.role.as_deref(),
+            model,
+            at: Some(at.unix_timestamp()),
+            upstream: None,
+        };
+        Watch { rules: self.0.clone(), selection: self.0.select(&facts), course: policies::Course::new(&facts) }
     }
 }
 
@@ -92,31 +102,170 @@ impl Rules {
     }
 }
 
-/// The rules that watch one exchange.
+/// The rules that watch one exchange, and what is known of it so far.
 #[derive(Debug, Clone)]
-pub struct Watch(policies::Selection);
+pub struct Watch {
+    rules: Arc<policies::Ruleset>,
+    pub(super) selection: policies::Selection,
+    pub(super) course: policies::Course,
+}
 
 impl Watch {
     /// A scanner for one text of one channel; `None` where no rule looks.
     pub(super) fn scanner(&self, channel: Channel) -> Option<policies::Scanner> {
-        self.0.scanner(to_policies(channel))
+        self.selection.scanner(to_policies(channel))
     }
 
     /// Whether a rule could change or stop a reply.
     #[must_use]
     pub fn enforces(&self) -> bool {
-        self.0.enforces()
+        self.selection.enforces()
     }
 
-    /// What is found in a whole text.
-    #[must_use]
-    pub fn scan(&self, channel: Channel, text: &str) -> Vec<Finding> {
-        let mut found = Found::default();
-        let mut track = Track::new(self, 0, channel, 0);
-        track.push(text, 0, &mut found);
-        track.finish(&mut found);
-        found.kept
+    /// Whether some rule asks who answers.
+    pub(super) fn asks_upstream(&self) -> bool {
+        self.rules.asks_upstream()
     }
+
+    /// What watches an exchange that an upstream answers.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> Self {
+        let mut course = self.course.clone();
+        course.move_to(&facts_of(place));
+        Self { rules: self.rules.clone(), selection: self.rules.select(&course.facts()), course }
+    }
+
+    /// Whether the same rules hold as under another watch.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.selection.is(&other.selection)
+    }
+
+    /// Adds what rules find by the verdict on one choice, whose course is given where it has one of its own.
+    pub fn judge(&self, course: Option<&policies::Course>, judged: &Judged<'_>, found: &mut Found) {
+        let course = course.unwrap_or(&self.course);
+        let conduct = policies::Conduct {
+            outcome: judged.outcome,
+            manners: judged.manners,
+            language: judged.language,
+            confidence: judged.confidence.into(),
+        };
+        for Waiting { raw, finding } in std::mem::take(&mut found.waiting) {
+            if self.selection.judged(&raw, course, &conduct) {
+                found.push(finding, &raw);
+            }
+        }
+        let (channel, span) = judged.shown.clone().unwrap_or((Channel::Answer, 0..0));
+        for raw in self.selection.whole_judged(course, &conduct) {
+            let finding = noted(&raw, (channel, judged.choice, 0), Enforced::Observed);
+            found.push(Finding { span: span.clone(), ..finding }, &raw);
+        }
+    }
+
+    /// What is found in whole texts of one channel, of which what was found before is known. The texts of a prompt are
+    /// known together before anything is done about one of them.
+    pub fn scan(&mut self, channel: Channel, texts: &[&str], found: &mut Found) {
+        if channel == Channel::Prompt {
+            self.note_topics(texts.iter().copied());
+            self.find_whole(found);
+        }
+        for (text, part) in texts.iter().zip(0..) {
+            let mut track = Track::new(self, 0, channel, part);
+            let mut scope = Scope { selection: &self.selection, course: &mut self.course, found };
+            track.push(text, 0, &mut scope);
+            track.finish(&mut scope);
+        }
+    }
+
+    /// Notes the topics of a prompt, where some rule asks for them.
+    pub(super) fn note_topics<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        if !self.selection.notes() {
+            return;
+        }
+        let mut findings = Vec::new();
+        for text in texts {
+            let Some(mut scanner) = self.scanner(Channel::Prompt) else { return };
+            let _ = scanner.push(text, &mut findings);
+            let _ = scanner.finish(&mut findings);
+            for finding in findings.drain(..) {
+                let _ = self.selection.take(&finding, &mut self.course);
+            }
+        }
+    }
+
+    /// Adds what rules find that are about the exchange as a whole; gives what they stop it with.
+    pub(super) fn find_whole(&self, found: &mut Found) -> Option<Stop> {
+        let mut stop = None;
+        for raw in self.selection.whole() {
+            let enforced = match (raw.monitored, action(raw.action)) {
+                (false, exchange::Action::Stop) => {
+                    stop.get_or_insert_with(|| Stop { message: raw.message.clone() });
+                    Enforced::Applied
+                }
+                (false, _) if routes(&raw) => Enforced::Applied,
+                _ => Enforced::Observed,
+            };
+            found.push(noted(&raw, (Channel::Prompt, 0, 0), enforced), &raw);
+        }
+        stop
+    }
+}
+
+/// What rules may ask of a verdict.
+#[derive(Debug, Clone, Default)]
+pub struct Judged<'a> {
+    /// The choice that it is about.
+    pub choice: u32,
+    /// The outcome.
+    pub outcome: &'a str,
+    /// The manners.
+    pub manners: &'a [&'a str],
+    /// The reply's language.
+    pub language: Option<&'a str>,
+    /// How sure it is, 0 to 1.
+    pub confidence: f32,
+    /// Where its first evidence stands.
+    pub shown: Option<(Channel, Range<usize>)>,
+}
+
+impl<'a> From<&'a Verdict> for Judged<'a> {
+    fn from(verdict: &'a Verdict) -> Self {
+        Self {
+            choice: verdict.choice,
+            outcome: verdict.outcome,
+            manners: &verdict.manners,
+            language: verdict.language,
+            confidence: verdict.confidence,
+            shown: verdict.evidence.first().map(|evidence| (evidence.channel, evidence.span.clone())),
+        }
+    }
+}
+
+/// Whether a finding's rule demands something of the route.
+pub(super) fn routes(finding: &policies::Finding) -> bool {
+    finding.demands.as_ref().is_some_and(|demands| demands.route.is_some())
+}
+
+/// A finding as it is recorded, of a choice and a part of a channel.
+pub(super) fn noted(raw: &policies::Finding, at: (Channel, u32, u32), enforced: Enforced) -> Finding {
+    let (channel, choice, part) = at;
+    Finding {
+        rule: raw.rule.to_string(),
+        pack: raw.pack.to_string(),
+        topic: raw.topic.as_deref().map(str::to_owned),
+        detector: raw.detector.to_string(),
+        channel,
+        choice,
+        part,
+        span: raw.span.clone(),
+        action: action(raw.action),
+        enforced,
+        severity: raw.severity.name(),
+    }
+}
+
+/// What rules are asked about an upstream.
+pub(super) fn facts_of(place: &Place) -> policies::Upstream<'_> {
+    policies::Upstream { name: &place.name, local: place.local, tags: &place.tags }
 }
 
 pub(super) fn to_policies(channel: Channel) -> policies::Channel {

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Found, Gate, Outcome, Rules};
+use super::prompt::Outcome;
+use super::{Found, Gate, Rules};
 use crate::dialect;
 use crate::exchange::{Action, Caller, Channel, Dialect, Enforced};
 use crate::stream::sse::Frames;
@@ -26,7 +27,7 @@ fn gate(inline: Option<Channel>) -> Gate {
     let ruleset = candor_policies::compile(&[candor_policies::Pack { name: "house.yaml".into(), text: PACK.into() }]);
     let rules = Rules::of(ruleset.expect("a valid pack"));
     let caller = Caller { name: "a".into(), team: None, role: None, key_id: None };
-    Gate::new(rules.watch(&caller, "m"), 1 << 20, inline)
+    Gate::new(rules.watch(&caller, "m", time::OffsetDateTime::UNIX_EPOCH), 1 << 20, inline)
 }
 
 /// What came out of a gate.
@@ -163,11 +164,100 @@ fn prompts_are_changed_inside_their_bytes_only() {
     let raw = r#"{"messages":[{"role":"user","content":"one\ttulip é"},{"role":"user","content":[{"type":"text","text":"no-1234"}]}], "model" : "m","x":1}"#;
     let request = dialect::read_request(Dialect::OpenaiChat, Bytes::from_static(raw.as_bytes())).expect("valid");
     let mut found = Found::default();
-    let Outcome::Pass(screened) = rules.watch(&caller, "m").prompt(request, &mut found) else { panic!("stopped") };
+    let Outcome::Pass(screened) =
+        rules.watch(&caller, "m", time::OffsetDateTime::UNIX_EPOCH).prompt(request, &mut found)
+    else {
+        panic!("stopped")
+    };
     let expected = raw.replace("tulip", "<r>").replace("no-1234", "<r>");
     assert_eq!(screened.get().raw, expected.as_bytes());
     assert_eq!(&expected[screened.get().model_at.clone()], r#""m""#);
     assert_eq!(found.kept.len(), 2);
+}
+
+/// A frame of the arguments of a choice's tool call.
+fn arguments(choice: u32, piece: &str) -> String {
+    let delta = json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]});
+    format!("data: {}\n\n", json!({"id": "x", "choices": [{"index": choice, "delta": delta}]}))
+}
+
+/// What a choice's tool was called with.
+fn called(came: &Came, choice: u32) -> String {
+    let mut text = String::new();
+    for frame in &came.frames {
+        let read: Value = serde_json::from_slice(frame.strip_prefix(b"data: ").expect("data")).expect("valid JSON");
+        for one in read["choices"].as_array().expect("choices").iter().filter(|one| one["index"] == choice) {
+            text.push_str(one["delta"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap_or_default());
+        }
+    }
+    text
+}
+
+#[test]
+fn arguments_are_read_as_what_their_strings_say_and_stay_json() {
+    for (text, expected) in [
+        (r#"{"a":"a tulip."}"#, r#"{"a":"a <r>."}"#),
+        // An escape is one character, not the letter behind the backslash.
+        (r#"{"a":"x\ntulip\tno-1234"}"#, r#"{"a":"x\n<r>\t<r>"}"#),
+        (r#"{"a":"\tulip"}"#, r#"{"a":"\tulip"}"#),
+        (r#"{"a":"t\u0075lip \u90c1\u91d1\u9999"}"#, r#"{"a":"<r> <r>"}"#),
+        (r#"{"a":"\"tulip\" \\tulip \ud83d\ude00"}"#, r#"{"a":"\"<r>\" \\<r> \ud83d\ude00"}"#),
+        (r#"{"tulip":{"blue":"tulip"}}"#, r#"{"<r>":{"<r>":""}}"#),
+    ] {
+        let one: Vec<String> = text.chars().map(|c| arguments(0, &c.to_string())).collect();
+        for frames in [vec![arguments(0, text)], one] {
+            assert_eq!(called(&run(gate(None), &frames), 0), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn arguments_of_choices_go_on_apart() {
+    let pieces = [(0, "{\"a\":\"tu"), (1, "[\"no-"), (0, "lip\\"), (1, "12"), (0, "n!\"}"), (1, "34\",4]")];
+    let frames: Vec<String> = pieces.iter().map(|(choice, piece)| arguments(*choice, piece)).collect();
+    let came = run(gate(None), &frames);
+    assert_eq!(called(&came, 0), "{\"a\":\"<r>\\n!\"}");
+    assert_eq!(called(&came, 1), "[\"<r>\",4]");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn arguments_stay_json_and_no_match_is_left_in_them(
+        texts in proptest::collection::vec(proptest::collection::vec(prop_oneof![
+            Just("tulip"), Just("blue "), Just(" "), Just("no-1234"), Just("郁金香"), Just("\""), Just("\\"), Just("\n"),
+            Just("é"), Just("😀"), Just("t")], 0..6), 1..4),
+        ascii in any::<bool>(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..8),
+    ) {
+        let texts: Vec<String> = texts.iter().map(|parts| parts.concat()).collect();
+        // Something stands between them: what is found over two strings has no place in either.
+        let apart: Vec<Value> = texts.iter().flat_map(|text| [json!(text), json!(7)]).collect();
+        let mut whole = json!({"texts": apart, "n": 12}).to_string();
+        if ascii {
+            let escaped = |c: char| {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>()
+            };
+            whole = whole.chars().map(|c| if c.is_ascii() { c.to_string() } else { escaped(c) }).collect();
+        }
+        let mut at: Vec<usize> = cuts.iter().map(|cut| whole.floor_char_boundary(cut.index(whole.len() + 1))).collect();
+        at.sort_unstable();
+        at.push(whole.len());
+        let mut from = 0;
+        let mut frames = Vec::new();
+        for cut in at {
+            frames.push(arguments(0, &whole[from..cut]));
+            from = cut;
+        }
+        let left: Value = serde_json::from_str(&called(&run(gate(None), &frames), 0)).expect("JSON");
+        prop_assert_eq!(&left["n"], 12);
+        // Each string left is what the same text would be elsewhere.
+        for (before, after) in texts.iter().zip(left["texts"].as_array().expect("a list").iter().step_by(2)) {
+            let elsewhere = run(gate(None), &[frame(&json!({"content": before}))]);
+            prop_assert_eq!(after.as_str().expect("text"), text(&elsewhere, "/content"));
+        }
+    }
 }
 
 proptest! {

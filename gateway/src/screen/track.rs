@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candor_policies as policies;
+use candor_policies::Taken;
 
 use super::found::Found;
-use super::rules::{Watch, action};
-use crate::exchange::{Action, Channel, Enforced, Finding};
+use super::rules::{Watch, action, noted, routes};
+use crate::exchange::{Action, Channel, Enforced};
+use crate::stream::nested::Nested;
 
 /// A stretch that must leave as something else.
 #[derive(Debug, Clone)]
@@ -25,7 +27,14 @@ pub(super) struct Halt {
     /// First byte that must not leave.
     pub at: usize,
     /// What the client may be told.
-    pub message: Option<Arc<str>>,
+    pub message: Option<Arc<policies::Messages>>,
+}
+
+/// What a text's findings are weighed by, and where they go.
+pub(super) struct Scope<'a> {
+    pub selection: &'a policies::Selection,
+    pub course: &'a mut policies::Course,
+    pub found: &'a mut Found,
 }
 
 /// One growing text.
@@ -44,6 +53,8 @@ pub(super) struct Track {
     /// Bytes that may leave.
     pub released: usize,
     scanner: Option<policies::Scanner>,
+    /// Set where the text may be JSON, whose strings are what is read.
+    nested: Option<Nested>,
     raw: Vec<policies::Finding>,
     /// What was settled when the text was parked; the scanner tells it once more if the text goes on.
     settled_early: Vec<(Arc<str>, Range<usize>)>,
@@ -61,6 +72,7 @@ impl Track {
             length: 0,
             released: 0,
             scanner: watch.scanner(channel),
+            nested: (channel == Channel::Tool).then(Nested::default),
             raw: Vec::new(),
             settled_early: Vec::new(),
             redactions: Vec::new(),
@@ -68,8 +80,13 @@ impl Track {
         }
     }
 
+    /// Reads the text as what a tool is called with, which may be JSON.
+    pub(super) fn read_nested(&mut self) {
+        self.nested = Some(Nested::default());
+    }
+
     /// Takes the next piece; `keep` bounds how much of it is kept for the record.
-    pub(super) fn push(&mut self, piece: &str, keep: usize, found: &mut Found) {
+    pub(super) fn push(&mut self, piece: &str, keep: usize, scope: &mut Scope<'_>) {
         let kept = piece.floor_char_boundary(keep.min(piece.len()));
         self.text.push_str(piece.get(..kept).unwrap_or_default());
         self.length += piece.len();
@@ -77,57 +94,68 @@ impl Track {
             self.released = self.length;
             return;
         };
-        let safe = scanner.push(piece, &mut self.raw);
-        self.settle(safe, found);
+        let safe = match &mut self.nested {
+            None => scanner.push(piece, &mut self.raw),
+            Some(nested) => {
+                let safe = scanner.push(&nested.push(piece), &mut self.raw);
+                nested.place(safe)
+            }
+        };
+        self.place_findings();
+        self.settle(safe, scope);
     }
 
     /// Says that another text of the same choice has begun: what is held here leaves, for this text may never go on.
     /// What would be a match if it ended here counts as one.
-    pub(super) fn park(&mut self, found: &mut Found) {
+    pub(super) fn park(&mut self, scope: &mut Scope<'_>) {
         if self.released < self.length
             && let Some(mut scanner) = self.scanner.clone()
         {
             let _ = scanner.finish(&mut self.raw);
+            self.place_findings();
             let early: Vec<_> = self.raw.iter().map(|finding| (finding.rule.clone(), finding.span.clone())).collect();
-            self.settle(self.length, found);
+            self.settle(self.length, scope);
             self.settled_early.extend(early);
         }
         self.released = self.length;
     }
 
     /// Says that the text is whole.
-    pub(super) fn finish(&mut self, found: &mut Found) {
+    pub(super) fn finish(&mut self, scope: &mut Scope<'_>) {
         let Some(mut scanner) = self.scanner.take() else { return };
+        if let Some(nested) = &mut self.nested {
+            let _ = scanner.push(&nested.finish(), &mut self.raw);
+        }
         let _ = scanner.finish(&mut self.raw);
-        self.settle(self.length, found);
+        self.place_findings();
+        self.settle(self.length, scope);
     }
 
-    fn settle(&mut self, safe: usize, found: &mut Found) {
+    /// Moves findings from what was read to where it stands in the text.
+    fn place_findings(&mut self) {
+        let Some(nested) = &self.nested else { return };
+        for finding in &mut self.raw {
+            finding.span = nested.place(finding.span.start)..nested.place(finding.span.end);
+        }
+    }
+
+    fn settle(&mut self, safe: usize, scope: &mut Scope<'_>) {
         let left = self.released;
         for finding in std::mem::take(&mut self.raw) {
             if self.settled_early.iter().any(|(rule, span)| *rule == finding.rule && *span == finding.span) {
                 continue;
             }
-            let enforced = self.apply(&finding, left);
-            found.push(self.noted(&finding, enforced));
+            let at = (self.channel, self.choice, self.part);
+            match scope.selection.take(&finding, scope.course) {
+                Taken::Nothing => {}
+                Taken::Counts => {
+                    let enforced = self.apply(&finding, left);
+                    scope.found.push(noted(&finding, at, enforced), &finding);
+                }
+                Taken::Waits => scope.found.wait(noted(&finding, at, Enforced::Observed), finding),
+            }
         }
         self.released = self.released.max(safe.min(self.length));
-    }
-
-    fn noted(&self, finding: &policies::Finding, enforced: Enforced) -> Finding {
-        Finding {
-            rule: finding.rule.to_string(),
-            pack: finding.pack.to_string(),
-            topic: finding.topic.as_deref().map(str::to_owned),
-            detector: finding.detector.to_string(),
-            channel: self.channel,
-            choice: self.choice,
-            part: self.part,
-            span: finding.span.clone(),
-            action: action(finding.action),
-            enforced,
-            severity: finding.severity.name(),
-        }
     }
 
     /// Forgets redactions of text that has left.
@@ -140,12 +168,18 @@ impl Track {
         let late = finding.span.start < left;
         match action(finding.action) {
             _ if finding.monitored => Enforced::Observed,
+            Action::Allow | Action::Flag if routes(finding) => Enforced::Applied,
             Action::Allow | Action::Flag => Enforced::Observed,
             Action::Redact => {
                 let replacement = finding.replacement.clone().unwrap_or_else(|| Arc::from("[redacted]"));
                 let span = finding.span.start.max(left)..finding.span.end;
                 if !span.is_empty() {
-                    self.redactions.push(Redaction { span, replacement });
+                    let changes = match &self.nested {
+                        None => vec![(span, replacement)],
+                        Some(nested) => nested.replacements(span, &replacement),
+                    };
+                    let redaction = |(span, replacement)| Redaction { span, replacement };
+                    self.redactions.extend(changes.into_iter().map(redaction));
                 }
                 if late { Enforced::Late } else { Enforced::Applied }
             }

@@ -93,23 +93,23 @@ async fn insert_ends(
              upstream_model, upstream_reply_id, outcome, manners, language, confidence, decided_by, signal,
              detector, verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens,
              completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
-             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt)
+             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review)
          SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
              decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
              prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
-             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt
+             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review
          FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
              $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
              $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
              $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
-             $34::bigint[], $35::bigint[], $36::text[], $37::bytea[])
+             $34::bigint[], $35::bigint[], $36::text[], $37::bytea[], $38::text[])
              AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
              verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
              reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
-             total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt)
+             total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review)
          ON CONFLICT DO NOTHING RETURNING sequence",
     )
     .bind(stream)
@@ -151,6 +151,7 @@ async fn insert_ends(
     .bind(rows.iter().map(|row| row.end.map_or(0, |end| i64::from(end.unread_frames))).bind_iter())
     .bind(rows.iter().map(|row| row.end.and_then(answer_preview)).bind_iter())
     .bind(rows.iter().map(|row| row.salt).bind_iter())
+    .bind(rows.iter().map(|row| row.review()).bind_iter())
     .fetch_all(connection)
     .await
 }

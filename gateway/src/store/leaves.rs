@@ -160,6 +160,7 @@ pub(super) fn end_text<'a>(stream: Uuid, row: &EndRow<'a>) -> EndText<'a> {
         findings: end.map_or_else(Vec::new, |end| end.findings.iter().map(finding_text).collect()),
         evidence: end.map_or_else(Vec::new, |end| end.verdict.evidence.iter().map(evidence_text).collect()),
         attempts: end.map_or_else(Vec::new, |end| end.attempts.iter().map(attempt_text).collect()),
+        review: row.review().map(Into::into),
     }
 }
 

@@ -13,9 +13,10 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
     Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
+    Migration { version: 3, name: "add review", text: include_str!("../../../migrations/0003_add_review.sql") },
 ];
 
 /// What a run did.

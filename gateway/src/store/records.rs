@@ -31,6 +31,8 @@ pub struct Filter {
     pub topic: Option<String>,
     /// A finding of this action.
     pub action: Option<String>,
+    /// Only exchanges that wait for a person to look at them.
+    pub review: bool,
     /// At most so many.
     pub limit: u32,
 }
@@ -51,6 +53,7 @@ impl Filter {
             rule: None,
             topic: None,
             action: None,
+            review: false,
         }
     }
 
@@ -69,19 +72,21 @@ impl Filter {
             && same(&self.upstream, record.upstream.as_deref())
             && same(&self.outcome, record.outcome.as_deref())
             && same(&self.ending, record.ending.as_deref())
+            && (!self.review || record.review.is_some())
             && self.manner.as_ref().is_none_or(|manner| record.manners.contains(manner))
             && (!asks_of_findings || trace.findings.iter().any(about))
     }
 
     /// Whether something is asked that only an exchange's end knows.
     fn asks_of_end(&self) -> bool {
-        self.upstream.is_some() || self.outcome.is_some() || self.manner.is_some() || self.ending.is_some()
+        let named = [&self.upstream, &self.outcome, &self.manner, &self.ending];
+        self.review || named.iter().any(|name| name.is_some())
     }
 }
 
 /// One exchange: its begin, and its end where there is one. Where its begin was lost, what that said is `unknown`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the columns are described in migrations/0001_create_store.sql")]
+#[expect(missing_docs, reason = "the columns are described in migrations/")]
 pub struct Record {
     pub exchange: Uuid,
     #[serde(with = "time::serde::rfc3339")]
@@ -136,6 +141,7 @@ pub struct Record {
     pub unkept_bytes: Option<i64>,
     pub unread_frames: Option<i64>,
     pub answer_preview: Option<String>,
+    pub review: Option<String>,
 }
 
 /// Exchanges that pass a filter, newest first.
@@ -185,6 +191,7 @@ async fn ids_by_begin(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> 
                  AND ($7::text IS NULL OR e.outcome = $7)
                  AND ($8::text IS NULL OR $8 = ANY (e.manners))
                  AND ($9::text IS NULL OR e.ending = $9)
+                 AND (NOT $10 OR e.review IS NOT NULL)
                OFFSET 0))
          ORDER BY b.occurred_at DESC LIMIT $2",
     )
@@ -197,7 +204,8 @@ async fn ids_by_begin(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> 
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -210,6 +218,7 @@ async fn ids_by_end(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> {
            AND ($4::text IS NULL OR e.outcome = $4)
            AND ($5::text IS NULL OR (e.manners <> '{}' AND $5 = ANY (e.manners)))
            AND ($6::text IS NULL OR e.ending = $6)
+           AND (NOT $7 OR e.review IS NOT NULL)
          ORDER BY e.occurred_at DESC LIMIT $2",
     )
     .persistent(false)
@@ -218,7 +227,8 @@ async fn ids_by_end(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> {
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -246,6 +256,7 @@ async fn ids_by_finding(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error
                  AND ($10::text IS NULL OR r.outcome = $10)
                  AND ($11::text IS NULL OR $11 = ANY (r.manners))
                  AND ($12::text IS NULL OR r.ending = $12)
+                 AND (NOT $13 OR r.review IS NOT NULL)
                OFFSET 0))
          ORDER BY f.occurred_at DESC LIMIT $2",
     )
@@ -261,7 +272,8 @@ async fn ids_by_finding(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error
     .bind(&filter.upstream)
     .bind(&filter.outcome)
     .bind(&filter.manner)
-    .bind(&filter.ending);
+    .bind(&filter.ending)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 
@@ -356,5 +368,6 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         unkept_bytes: row.try_get("unkept_bytes")?,
         unread_frames: row.try_get("unread_frames")?,
         answer_preview: row.try_get("answer_preview")?,
+        review: row.try_get("review")?,
     })
 }

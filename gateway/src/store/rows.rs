@@ -67,6 +67,11 @@ impl EndRow<'_> {
         Some(self.end?.findings.iter().map(|finding| finding.action).max()?.name())
     }
 
+    /// `pending` where a rule wants a person to look at the exchange.
+    pub(super) fn review(&self) -> Option<&'static str> {
+        self.end.filter(|end| end.review).map(|_| "pending")
+    }
+
     /// Bytes that came from the upstream.
     pub(super) fn reply_bytes(&self) -> i64 {
         let Some(end) = self.end else { return 0 };

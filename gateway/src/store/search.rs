@@ -73,6 +73,7 @@ async fn ids_by_words(store: &Store, filter: &Filter, wanted: &[String]) -> Resu
                  AND ($7::text IS NULL OR r.outcome = $7)
                  AND ($8::text IS NULL OR $8 = ANY (r.manners))
                  AND ($9::text IS NULL OR r.ending = $9)
+                 AND (NOT $13 OR r.review IS NOT NULL)
                OFFSET 0)
            AND (($10::text IS NULL AND $11::text IS NULL AND $12::text IS NULL) OR EXISTS (
                SELECT FROM finding f
@@ -95,7 +96,8 @@ async fn ids_by_words(store: &Store, filter: &Filter, wanted: &[String]) -> Resu
     .bind(&filter.ending)
     .bind(&filter.rule)
     .bind(&filter.topic)
-    .bind(&filter.action);
+    .bind(&filter.action)
+    .bind(filter.review);
     Ok(found.fetch_all(&store.pool).await?)
 }
 

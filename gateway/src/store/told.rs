@@ -192,6 +192,7 @@ fn end_text<'a>(row: &PgRow, parts: &Parts<'a>) -> Result<EndText<'a>, sqlx::Err
         findings: parts.findings.iter().map(finding_text).collect(),
         evidence: parts.evidence.iter().map(evidence_text).collect(),
         attempts: parts.attempts.iter().map(attempt_text).collect(),
+        review: some_text(row, "review")?,
     })
 }
 

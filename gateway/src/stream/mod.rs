@@ -5,3 +5,5 @@ pub mod sse;
 pub mod reasoning;
 
 pub mod splice;
+
+pub mod nested;

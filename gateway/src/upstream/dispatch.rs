@@ -34,12 +34,42 @@ pub struct Outgoing {
     pub headers: HeaderMap,
 }
 
+/// What upstreams may see of one request: most of them the same, some what rules leave for them alone.
+#[derive(Debug)]
+pub struct Requests {
+    usual: Screened<Request>,
+    special: Vec<(Arc<str>, Screened<Request>)>,
+}
+
+impl Requests {
+    /// All upstreams may see the same.
+    #[must_use]
+    pub fn of(usual: Screened<Request>) -> Self {
+        Self { usual, special: Vec::new() }
+    }
+
+    /// One of them sees something else.
+    pub fn add(&mut self, upstream: Arc<str>, request: Screened<Request>) {
+        self.special.push((upstream, request));
+    }
+
+    fn at(&self, upstream: &str) -> &Request {
+        let special = self.special.iter().find(|(name, _)| **name == *upstream);
+        special.map_or(&self.usual, |(_, request)| request).get()
+    }
+
+    /// What is the same for all: the model, and how it shall be answered.
+    fn any(&self) -> &Request {
+        self.usual.get()
+    }
+}
+
 /// The tries of one exchange.
 #[derive(Debug)]
 pub struct Dispatch {
     upstreams: Arc<Upstreams>,
     route: Route,
-    request: Screened<Request>,
+    requests: Requests,
     outgoing: Outgoing,
     tries: Tries,
     dice: fastrand::Rng,
@@ -67,10 +97,10 @@ struct Tried {
 impl Dispatch {
     /// No candidate is tried yet.
     #[must_use]
-    pub fn new(upstreams: Arc<Upstreams>, route: Route, request: Screened<Request>, outgoing: Outgoing) -> Self {
+    pub fn new(upstreams: Arc<Upstreams>, route: Route, requests: Requests, outgoing: Outgoing) -> Self {
         let tries = Tries::new(route.candidates.len(), route.attempts);
         let dice = fastrand::Rng::new();
-        Self { upstreams, route, request, outgoing, tries, dice, attempts: Vec::with_capacity(1), given: None }
+        Self { upstreams, route, requests, outgoing, tries, dice, attempts: Vec::with_capacity(1), given: None }
     }
 
     /// A reply whose head has come: success, or an error status that is the caller's to see (a content block, a 4xx, or
@@ -160,7 +190,7 @@ impl Dispatch {
     fn enter(&self, candidate: usize, now: Instant) -> Result<(Lease, Arc<str>), Error> {
         let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
         let backend = self.upstreams.backends().backend(&candidate.upstream).ok_or(Error::Unknown)?;
-        let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.request.get().model.as_str()));
+        let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.requests.any().model.as_str()));
         let lease = backend.enter(now).ok_or(Error::Busy)?;
         Ok((lease, model))
     }
@@ -168,7 +198,7 @@ impl Dispatch {
     /// Makes one call; with the answer comes the body as sent, where it differs from the client's.
     async fn call(&self, lease: &Lease, model: &str) -> Result<(Answer, Option<Bytes>), Error> {
         let backend = lease.backend();
-        let request = self.request.get();
+        let request = self.requests.at(backend.name());
         match backend.kind() {
             Kind::Remote(target) => {
                 let connections = self.upstreams.connections(backend).ok_or(Error::Unknown)?;
@@ -212,7 +242,9 @@ impl Dispatch {
     fn reply(&self, answer: Answer, lease: Lease, sent: Option<Bytes>, backend: &Backend) -> Reply {
         let (timeouts, inline, exposes_reasoning) = match backend.kind() {
             Kind::Remote(target) => (target.timeouts(), target.inline_reasoning(), target.exposes_reasoning()),
-            Kind::Local(engine) => (engine.timeouts(self.request.get().stream), None, Some(engine.exposes_reasoning())),
+            Kind::Local(engine) => {
+                (engine.timeouts(self.requests.any().stream), None, Some(engine.exposes_reasoning()))
+            }
         };
         Reply {
             status: answer.status,

@@ -23,7 +23,7 @@ mod remote;
 pub mod catalogue;
 
 pub use backends::{Backends, Upstreams};
-pub use dispatch::{Dispatch, Outgoing};
+pub use dispatch::{Dispatch, Outgoing, Requests};
 pub use failure::{Error, Failure};
 pub use lease::Lease;
 pub use reply::{Body, Reply};

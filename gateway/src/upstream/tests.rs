@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use self::server::{Act, Server, reply, secure};
 use super::health::Standing;
-use super::{Backends, Dispatch, Error, Failure, Outgoing, Reply, Upstreams};
+use super::{Backends, Dispatch, Error, Failure, Outgoing, Reply, Requests, Upstreams};
 use crate::config::{Config, Environment, read};
 use crate::dialect;
 use crate::exchange::{Channel, Dialect, ExchangeId, Request};
 use crate::fault::Fault;
 use crate::record::Attempt;
-use crate::route::{Constraints, Table};
+use crate::route::Table;
 use crate::screen::Screened;
 
 const KEY: &str = "sk-very-secret-0123456789";
@@ -60,9 +60,9 @@ impl Worker {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let request = dialect::read_request(Dialect::OpenaiChat, REQUEST.into()).unwrap_or_else(|e| panic!("{e}"));
         let request = Request { edited, ..request };
-        let route = self.routes.route("m", &Constraints::default()).unwrap_or_else(|error| panic!("{error}"));
+        let route = self.routes.route("m").unwrap_or_else(|error| panic!("{error}"));
         let outgoing = Outgoing { id: ExchangeId::begin(), headers };
-        Dispatch::new(self.upstreams.clone(), route, Screened::for_test(request), outgoing)
+        Dispatch::new(self.upstreams.clone(), route, Requests::of(Screened::for_test(request)), outgoing)
     }
 
     async fn ask(&self) -> (Result<Reply, Failure>, Vec<Attempt>) {

@@ -1,7 +1,7 @@
 //! What scanning costs: nanoseconds a byte by text, a frame, a scanner; against a search that only finds; and whether
 //! any text makes it worse than linear. It checks no finding.
 //!
-//! `cargo bench -p candor-policies --bench scan [-- texts|frames|one-pass|hurt]`; each figure is the fastest of several runs on one core.
+//! `cargo bench -p candor-policies --bench scan [-- texts|frames|one-pass|hurt|disguised]`; each figure is the fastest of several runs on one core.
 
 mod texts;
 
@@ -22,11 +22,12 @@ fn main() {
     let packs = rules(&shipped());
     let usual = packs.select(&Facts::default());
     say(&format!("ruleset of the shipped packs: {} KiB", packs.memory() >> 10));
-    let parts: [(&str, &dyn Fn()); 4] = [
+    let parts: [(&str, &dyn Fn()); 5] = [
         ("texts", &|| by_text(&usual)),
         ("frames", &|| by_frame(&usual)),
         ("one-pass", &against_one_pass),
         ("hurt", &|| hurt(&usual)),
+        ("disguised", &disguised),
     ];
     for (_, part) in parts.iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|one| one == name)) {
         part();
@@ -39,6 +40,32 @@ fn hurt(usual: &Selection) {
     let many = rules(&[many_rules("redact")]);
     say("\n5,000 terms and 300 patterns that redact, the same texts");
     adversarial(&many.select(&Facts::default()));
+}
+
+/// What it costs to look for terms in their disguises, beside the same terms without.
+fn disguised() {
+    let terms: Vec<String> = many_terms().into_iter().take(200).collect();
+    let pack = |more: &str| {
+        let text = format!(
+            "version: 1\nname: d\ndetectors: [{{id: t, kind: terms, terms: {terms:?}{more}}}]\n\
+             rules: [{{id: r, detect: t, action: redact}}]\n"
+        );
+        rules(&[Pack { name: "d".to_owned(), text }])
+    };
+    let packs =
+        [("plain", pack("")), ("leet", pack(", leet: true")), ("leet and spaced", pack(", leet: true, spaced: true"))];
+    say("\n200 terms that redact, and in disguise, ns/byte");
+    for (name, sentences) in [("english", ENGLISH), ("json and code", CODE), ("chinese", CHINESE)] {
+        let text = texts::of(sentences, " ", 64 << 10);
+        let mut line = format!("  {name:<14}");
+        for (which, rules) in &packs {
+            let took = fastest(|| scan(&rules.select(&Facts::default()), &[&text]));
+            let _ = write!(line, "  {which} {:>6.2} ({} KiB)", per(took, text.len()), rules.memory() >> 10);
+        }
+        say(&line);
+    }
+    say("leet and spaced, texts made to hurt");
+    adversarial(&packs[2].1.select(&Facts::default()));
 }
 
 fn by_text(selection: &Selection) {
@@ -149,7 +176,7 @@ fn many_rules(action: &str) -> Pack {
 
 fn adversarial(selection: &Selection) {
     let draw = &mut Draw::new(17);
-    let cases: [(&str, String); 14] = [
+    let cases: [(&str, String); 22] = [
         ("one letter", "a".to_owned()),
         ("one letter, spaced", "a ".to_owned()),
         ("digits", "1234567890".to_owned()),
@@ -164,6 +191,14 @@ fn adversarial(selection: &Selection) {
         ("accents", "a\u{301}\u{302}\u{303}".to_owned()),
         ("punctuation", "-+(.-_\"'=:".to_owned()),
         ("chinese terms", "天安门法轮功台湾密码护照".to_owned()),
+        ("marks on one letter", "a".to_owned() + &"\u{301}".repeat(500)),
+        ("invisible runs", "fa".to_owned() + &"\u{200b}".repeat(15)),
+        ("nested prefixes", "falun falun gon falun gon falun go ".to_owned()),
+        ("letters, spaced out", "f a l u n g o n f a l u n ".to_owned()),
+        ("digits and signs", "m4$$4cr m4$$4( 7i4n4nm3 ".to_owned()),
+        ("numbers, dashed", "123-45-678-90 12.345.678/9 ".to_owned()),
+        ("assignments", "password=secret=token: key=".to_owned()),
+        ("addresses in a row", "a@a.aa@a.aa@a.a".to_owned()),
     ];
     for (name, unit) in cases {
         let text = unit.repeat((64 << 10) / unit.len());

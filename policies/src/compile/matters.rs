@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::names::{self, Names};
 use crate::matcher::{
     Combination, Format, Group, MATCH_MOST, Matchers, PERSONAL_DATA, PatternError, SECRETS, TERM_MOST, TermsBuilder,
-    Use, Wanted, bounded, parse,
+    Use, Wanted, bounded, disguised, parse,
 };
 use crate::normalise::{Folding, read_term};
-use crate::source::{Kind, Matter, Notes, Source, Text};
+use crate::source::{Disguises, Kind, Matter, Notes, Source, Text};
 
 /// Formats that are tried in one automaton: of more, most would not fit one and be built in vain.
 const TRIED_TOGETHER: usize = 12;
+
+/// Terms of one detector that may be searched for in disguise: each is a pattern, where a term costs nothing.
+const DISGUISED_MOST: usize = 500;
 
 /// Everything looked for, while it is gathered.
 #[derive(Debug)]
@@ -79,6 +82,9 @@ impl Matters {
             self.check_size(&wanted, pattern, notes);
             self.wanted.push((subject, wanted));
         }
+        if matter.disguises != Disguises::default() {
+            self.add_disguised(matter, subject, notes);
+        }
         for together in &matter.together {
             let found = together.lists.iter().filter_map(|list| find_list(lists, list, notes));
             let numbers: Vec<usize> = found.map(|(number, _)| number).collect();
@@ -89,6 +95,25 @@ impl Matters {
                 }
             }
             self.combinations.push(Combination { subject, lists: numbers, within: together.within });
+        }
+    }
+
+    fn add_disguised(&mut self, matter: &Matter, subject: usize, notes: &mut Notes<'_>) {
+        if let Some(term) = matter.terms.get(DISGUISED_MOST) {
+            let message = format!("`leet` and `spaced` are for {DISGUISED_MOST} terms at most");
+            notes.add(
+                term.place,
+                message,
+                Some("put the terms that are hidden into a detector of their own".to_owned()),
+            );
+            return;
+        }
+        let terms = matter.terms.iter().filter_map(|text| read_term(&text.text, &self.folding));
+        let mut wanted: Vec<Wanted> =
+            terms.flat_map(|term| disguised(&term, matter.disguises, &self.folding)).collect();
+        while !wanted.is_empty() {
+            let rest = wanted.split_off(wanted.len().min(TRIED_TOGETHER));
+            self.wanted.push((subject, std::mem::replace(&mut wanted, rest)));
         }
     }
 

@@ -2,16 +2,16 @@
 
 mod matters;
 mod names;
-
-use std::sync::Arc;
+mod rules;
 
 use sha2::{Digest, Sha256};
 
 use self::matters::Matters;
 use self::names::Names;
+use self::rules::Rules;
+use crate::expression::Root;
 use crate::normalise::Folding;
-use crate::plan::Order;
-use crate::ruleset::{Rule, Ruleset};
+use crate::ruleset::Ruleset;
 use crate::source::{self, Notes, Source};
 use crate::trial::Trial;
 use crate::{Mistake, Pack};
@@ -30,11 +30,11 @@ pub fn compile(packs: &[Pack]) -> Result<Ruleset, Vec<Mistake>> {
     }
     let names = Names::gather(&sources, &mut mistakes);
     let mut matters = Matters::new(Folding::new());
-    let mut rules = Vec::new();
+    let mut rules = Rules { root: Root::new(), all: Vec::new() };
     for source in &sources {
         let mut notes = Notes::new(&source.file);
         matters.add(source, &names, &mut notes);
-        add_rules(source, &names, &mut rules, &mut notes);
+        rules.add(source, &names, &mut notes);
         check_tests(source, &mut notes);
         mistakes.append(&mut notes.mistakes);
     }
@@ -49,7 +49,7 @@ pub fn compile(packs: &[Pack]) -> Result<Ruleset, Vec<Mistake>> {
         trials.extend(Trial::of(source, &pack));
     }
     let matchers = matters.build(names).map_err(|message| vec![beyond_files(message)])?;
-    Ok(Ruleset::new(digest, matchers, rules, trials))
+    Ok(Ruleset::new(digest, matchers, rules.all, trials))
 }
 
 /// A mistake that stands in no file.
@@ -73,31 +73,6 @@ fn digest(sources: &[Source]) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn add_rules(source: &Source, names: &Names, rules: &mut Vec<Rule>, notes: &mut Notes<'_>) {
-    let pack = names.pack(&source.name);
-    for rule in &source.rules {
-        let mut subjects = Vec::new();
-        for reference in &rule.detect {
-            subjects.extend(names.detectors(&source.name, reference, notes));
-        }
-        for reference in &rule.topics {
-            subjects.extend(names.topics(&source.name, reference, notes));
-        }
-        subjects.sort_unstable();
-        subjects.dedup();
-        let order = Order {
-            rule: Arc::from(rule.id.text.as_str()),
-            pack: Arc::clone(&pack),
-            action: rule.action,
-            monitored: rule.monitored,
-            replacement: rule.replacement.as_deref().map(Arc::from),
-            message: rule.message.as_deref().map(Arc::from),
-            severity: rule.severity,
-        };
-        rules.push(Rule { order: Arc::new(order), on: rule.on.clone(), subjects, when: rule.when.clone() });
-    }
 }
 
 /// Names in tests that no part of the pack has.

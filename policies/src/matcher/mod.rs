@@ -3,6 +3,7 @@
 
 mod ahead;
 mod digits;
+mod disguise;
 mod formats;
 mod national;
 mod patterns;
@@ -15,6 +16,7 @@ mod word_begins;
 use std::sync::Arc;
 
 pub(crate) use ahead::AHEAD;
+pub(crate) use disguise::disguised;
 pub(crate) use formats::{Border, Check, Format};
 pub(crate) use patterns::{Error as PatternError, Group, MATCH_MOST, Wanted, bounded, parse};
 pub(crate) use personal::PERSONAL_DATA;

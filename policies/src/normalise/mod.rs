@@ -13,12 +13,12 @@
 //! | traditional and compatibility Chinese; Chinese with spaces, dots or stars between | yes; with a full stop, a letter or a picture between, no |
 //! | other spaces, hyphens, underscores, new lines, punctuation between words | yes |
 //! | digits of other scripts, circled, raised | yes; letters or words for digits, no |
-//! | leetspeak | by a pattern that asks for it, as `m[a4@][s5$]{2}acr[e3]` |
-//! | spaced-out or hyphenated letters of a word, words run together, misspellings, other transliterations | no, unless listed |
+//! | leetspeak; letters spaced out | where a detector asks: `leet`, `spaced` |
+//! | words hyphenated inside or run together, misspellings, other transliterations | no, unless listed |
 //! | Cherokee and other rare look-alikes, turned letters, flags; Korean syllables taken apart | no |
 //! | HTML entities and tags, URL-encoding, escapes, base64, hexadecimal, rot13, reversed text | no |
 //!
-//! The test module `evasion` holds an example of each line.
+//! The test module `evasion` holds examples of each line, and `policies/README.md` the table of all of them.
 
 mod fold;
 mod words;

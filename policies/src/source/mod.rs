@@ -1,12 +1,18 @@
 //! The pack format, version 1: what a YAML file says, each part with its place. It resolves no name and compiles no
 //! pattern; `compile` does.
 
+mod conditions;
+mod demands;
+mod hours;
 mod read;
 mod rules;
 mod tree;
 
+pub(crate) use conditions::{Condition, Conditions, glob};
+pub(crate) use hours::in_utc;
+pub use hours::moment;
 pub(crate) use read::{Notes, Text, did_you_mean};
-pub(crate) use rules::{Conditions, Rule, Test, glob};
+pub(crate) use rules::{Rule, Test};
 pub(crate) use tree::Place;
 
 use self::read::Table;
@@ -84,6 +90,8 @@ pub(crate) struct Matter {
     pub(crate) case_sensitive: bool,
     /// Whether patterns may begin and end inside words.
     pub(crate) inside_words: bool,
+    /// How else its terms are read, beside as they stand.
+    pub(crate) disguises: Disguises,
     /// Named lists of which each must have a word near the others.
     pub(crate) together: Vec<Together>,
     /// Terms that, near a hit, make it none.
@@ -99,6 +107,15 @@ impl Matter {
     pub(crate) fn unless_within(&self) -> Option<usize> {
         (!self.unless.is_empty() || !self.unless_lists.is_empty()).then_some(self.within)
     }
+}
+
+/// How terms are read that somebody hides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Disguises {
+    /// Digits and signs stand for letters.
+    pub(crate) leet: bool,
+    /// Something stands between all letters.
+    pub(crate) spaced: bool,
 }
 
 /// Lists of words that make a hit when each has a word near the others.
@@ -229,6 +246,10 @@ fn read_matter(table: &mut Table, notes: &mut Notes<'_>) -> Matter {
         patterns: table.texts_by_language("patterns", notes),
         case_sensitive: table.word("case", &CASES, notes).unwrap_or(false),
         inside_words: table.word("inside_words", &ANSWERS, notes).unwrap_or(false),
+        disguises: Disguises {
+            leet: table.word("leet", &ANSWERS, notes).unwrap_or(false),
+            spaced: table.word("spaced", &ANSWERS, notes).unwrap_or(false),
+        },
         together,
         unless: table.texts_by_language("unless", notes),
         unless_lists: table.texts("unless_lists", notes),

@@ -28,6 +28,9 @@ pub(crate) struct Text {
     pub(crate) place: Place,
 }
 
+/// Texts, each with the further key that it stands below, where there is one.
+pub(crate) type Keyed = Vec<(Option<Text>, Text)>;
+
 /// One mapping being read. Keys that nobody asked for are mistakes when it is finished.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -64,6 +67,17 @@ impl Table {
 
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// Whether a key is there that may also be absent.
+    pub(crate) fn may_have(&mut self, key: &'static str) -> bool {
+        self.asked.push(key);
+        self.has(key)
+    }
+
+    /// Whether a key holds one value, no list and no mapping.
+    pub(crate) fn is_scalar(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key && entry.node.value.scalar().is_some())
     }
 
     fn take(&mut self, key: &'static str) -> Option<Node> {
@@ -155,6 +169,28 @@ impl Table {
             (Text { text: entry.key, place: entry.place }, texts)
         });
         lists.collect()
+    }
+
+    /// Reads a mapping of free keys to one text each, or to a mapping of further keys to one text each.
+    pub(crate) fn texts_by_key(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Vec<(Text, Keyed)> {
+        let Some(node) = self.take(key) else { return Vec::new() };
+        let table = Self::of(format!("`{key}`"), node, notes);
+        let mut all = Vec::new();
+        for entry in table.entries {
+            let texts = match entry.node.value {
+                Value::Map(entries) => {
+                    let inner = entries.into_iter().flat_map(|inner| {
+                        let name = Text { text: inner.key, place: inner.place };
+                        let texts = texts_of(inner.node, key, notes);
+                        texts.into_iter().map(move |text| (Some(name.clone()), text)).collect::<Vec<_>>()
+                    });
+                    inner.collect()
+                }
+                _ => texts_of(entry.node, key, notes).into_iter().map(|text| (None, text)).collect(),
+            };
+            all.push((Text { text: entry.key, place: entry.place }, texts));
+        }
+        all
     }
 
     /// Reads a mapping; an absent one is empty.

@@ -1,8 +1,14 @@
 //! Rules and tests as a pack writes them. Whether what they name exists is asked later.
 
+use super::conditions::{Conditions, read_conditions};
+use super::demands::{read_demands, read_message};
+use super::hours;
 use super::read::{Notes, Table, Text, one_of};
+use super::tree::Place;
 use crate::Channel;
 use crate::action::{Action, Severity};
+use crate::demand::Demands;
+use crate::message::Messages;
 
 /// What joins detectors and topics to an action.
 #[derive(Debug)]
@@ -14,76 +20,10 @@ pub(crate) struct Rule {
     pub(crate) when: Conditions,
     pub(crate) action: Action,
     pub(crate) replacement: Option<String>,
-    pub(crate) message: Option<String>,
+    pub(crate) message: Option<Messages>,
+    pub(crate) demands: Demands,
     pub(crate) monitored: bool,
     pub(crate) severity: Severity,
-}
-
-/// For whom and for which model a rule holds; an empty condition holds for all.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Conditions {
-    pub(crate) caller: Condition,
-    pub(crate) team: Condition,
-    pub(crate) role: Condition,
-    pub(crate) model: Condition,
-}
-
-impl Conditions {
-    /// Whether the rule holds for all.
-    pub(crate) fn is_empty(&self) -> bool {
-        [&self.caller, &self.team, &self.role, &self.model].iter().all(|condition| condition.is_empty())
-    }
-}
-
-/// Names with `*` for any text: one of `any` must fit, where there are some, and none of `none`.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Condition {
-    any: Vec<String>,
-    none: Vec<String>,
-}
-
-impl Condition {
-    fn read(texts: Vec<Text>) -> Self {
-        let mut condition = Self::default();
-        for text in texts {
-            match text.text.strip_prefix('!') {
-                Some(name) => condition.none.push(name.to_owned()),
-                None => condition.any.push(text.text),
-            }
-        }
-        condition
-    }
-
-    fn is_empty(&self) -> bool {
-        self.any.is_empty() && self.none.is_empty()
-    }
-
-    /// Whether it holds for a value that may be absent.
-    pub(crate) fn holds(&self, value: Option<&str>) -> bool {
-        let fits = |name: &String| value.is_some_and(|value| glob(name, value));
-        (self.any.is_empty() || self.any.iter().any(fits)) && !self.none.iter().any(fits)
-    }
-}
-
-/// Whether a name with `*` for any text fits a value.
-pub(crate) fn glob(name: &str, value: &str) -> bool {
-    let mut pieces = name.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = value.strip_prefix(first) else { return false };
-    let mut pieces = pieces.peekable();
-    if pieces.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() {
-            return rest.ends_with(piece);
-        }
-        match rest.find(piece) {
-            Some(at) => rest = rest.get(at + piece.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    true
 }
 
 /// One test of a pack.
@@ -96,12 +36,26 @@ pub(crate) struct Test {
     pub(crate) team: Option<String>,
     pub(crate) role: Option<String>,
     pub(crate) model: String,
+    /// The upstream, where one is named or described.
+    pub(crate) upstream: Option<TestUpstream>,
+    /// When, in seconds since 1970 (UTC).
+    pub(crate) at: Option<i64>,
+    /// What the model did, as outcome and manners.
+    pub(crate) verdict: Option<(String, Vec<String>)>,
     /// The rules of the pack that must fire, all of them and no other.
     pub(crate) rules: Option<Vec<Text>>,
     /// The topics of the pack that must be found, all of them and no other.
     pub(crate) topics: Option<Vec<Text>>,
     /// What the text must leave as.
     pub(crate) redacted: Option<String>,
+}
+
+/// An upstream of a test.
+#[derive(Debug)]
+pub(crate) struct TestUpstream {
+    pub(crate) name: String,
+    pub(crate) local: bool,
+    pub(crate) tags: Vec<(String, String)>,
 }
 
 const CHANNELS: [(&str, Channel); 5] = [
@@ -113,8 +67,13 @@ const CHANNELS: [(&str, Channel); 5] = [
 ];
 
 pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
-    const ACTIONS: [(&str, Action); 4] =
-        [("allow", Action::Allow), ("flag", Action::Flag), ("redact", Action::Redact), ("stop", Action::Stop)];
+    const ACTIONS: [(&str, Asked); 5] = [
+        ("allow", Asked::Action(Action::Allow)),
+        ("flag", Asked::Action(Action::Flag)),
+        ("redact", Asked::Action(Action::Redact)),
+        ("stop", Asked::Action(Action::Stop)),
+        ("reroute", Asked::Reroute),
+    ];
     const MODES: [(&str, bool); 2] = [("enforce", false), ("monitor", true)];
     const SEVERITIES: [(&str, Severity); 5] = [
         ("info", Severity::Info),
@@ -125,29 +84,42 @@ pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
     ];
     let mut rules = Vec::new();
     for mut table in root.tables("rules", "a rule", notes) {
+        let place = table.place;
         let id = super::read_id(&mut table, "rule", notes);
+        let says_where = table.has("on");
         let on = read_channels(&mut table, notes);
         let detect = table.texts("detect", notes);
         let topics = table.texts("topics", notes);
-        if detect.is_empty() && topics.is_empty() {
-            let hint = Some("give it `detect: [...]` or `topics: [...]`".to_owned());
+        let when = read_conditions(&mut table, notes);
+        if detect.is_empty() && topics.is_empty() && when.is_empty() {
+            let hint = Some("give it `detect: [...]` or `topics: [...]`, or conditions under `when`".to_owned());
             notes.add(table.place, format!("{} looks for nothing", table.what()), hint);
         }
-        let when = read_conditions(&mut table, notes);
         if !table.has("action") {
-            let hint = Some("write `action: flag`, `redact`, `stop` or `allow`".to_owned());
+            let hint = Some("write `action: flag`, `redact`, `stop`, `reroute` or `allow`".to_owned());
             notes.add(table.place, format!("{} lacks `action`", table.what()), hint);
         }
-        let action = table.word("action", &ACTIONS, notes).unwrap_or(Action::Flag);
+        let asked = table.word("action", &ACTIONS, notes).unwrap_or(Asked::Action(Action::Flag));
         let replacement = table.text("replacement", notes);
-        if let Some(replacement) = replacement.as_ref().filter(|_| action != Action::Redact) {
-            let message = format!("`replacement` means nothing with action `{}`", action.name());
-            notes.add(replacement.place, message, Some("write `action: redact` or leave it out".to_owned()));
-        }
-        let message = table.text("message", notes).map(|text| text.text);
+        let message = read_message(&mut table, notes);
+        let demands = read_demands(&mut table, notes);
         let monitored = table.word("mode", &MODES, notes).unwrap_or(false);
         let severity = table.word("severity", &SEVERITIES, notes).unwrap_or(Severity::Medium);
         let _ = table.text("about", notes);
+        let action = asked.action();
+        if let Some(replacement) = replacement.as_ref().filter(|_| action != Action::Redact) {
+            let message = format!("`replacement` means nothing with action `{}`", asked.name());
+            notes.add(replacement.place, message, Some("write `action: redact` or leave it out".to_owned()));
+        }
+        if asked == Asked::Reroute && demands.route.is_none() {
+            let hint = Some("write `route: {local_only: true}`, `jurisdiction`, `tags` or `upstream`".to_owned());
+            notes.add(table.place, format!("{} does not say where to", table.what()), hint);
+        }
+        let whole = detect.is_empty() && topics.is_empty();
+        // What a route can still change is the prompt's; a rule about an exchange as a whole looks at no channel.
+        let on = if !says_where && demands.route.is_some() { vec![Channel::Prompt] } else { on };
+        let rule = Shape { what: table.what(), place, on: says_where.then_some(on.as_slice()), whole, action };
+        check_shape(&rule, &when, &demands, notes);
         table.finish(notes);
         let replacement = replacement.map(|text| text.text);
         rules.extend(id.map(|id| Rule {
@@ -159,11 +131,88 @@ pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
             action,
             replacement,
             message,
+            demands,
             monitored,
             severity,
         }));
     }
     rules
+}
+
+/// An action as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Action(Action),
+    /// A flag that demands a route.
+    Reroute,
+}
+
+impl Asked {
+    fn action(self) -> Action {
+        match self {
+            Self::Action(action) => action,
+            Self::Reroute => Action::Flag,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Action(action) => action.name(),
+            Self::Reroute => "reroute",
+        }
+    }
+}
+
+/// What decides whether the parts of a rule fit together.
+struct Shape<'a> {
+    what: &'a str,
+    place: Place,
+    /// Channels, where the rule names them.
+    on: Option<&'a [Channel]>,
+    /// Whether it looks at no text.
+    whole: bool,
+    action: Action,
+}
+
+/// Says what can never happen: a rule that asks for it would only look as if it were in force.
+fn check_shape(rule: &Shape<'_>, when: &Conditions, demands: &Demands, notes: &mut Notes<'_>) {
+    let mut say = |message: String, hint: &str| notes.add(rule.place, message, Some(hint.to_owned()));
+    if when.verdict.is_some() {
+        if rule.action.holds() {
+            let message =
+                format!("{} cannot {} on a verdict: the reply has left by then", rule.what, rule.action.name());
+            say(message, "write `action: flag`, with `review: true` or `record: required` where wanted");
+        }
+        if demands.route.is_some() {
+            say(
+                format!("{} cannot choose a route on a verdict: it has been taken by then", rule.what),
+                "leave `route` out",
+            );
+        }
+    }
+    if rule.whole && rule.action == Action::Redact {
+        say(format!("{} has nothing to redact: it looks for nothing", rule.what), "give it `detect` or `topics`");
+    }
+    if rule.whole && rule.on.is_some() {
+        say(format!("`on` means nothing in {}, which looks for nothing", rule.what), "leave `on` out, or add `detect`");
+    }
+    if rule.whole && !when.topic.is_empty() && when.verdict.is_none() {
+        say(
+            format!("{} looks for nothing but asks for a topic", rule.what),
+            "name it under `topics` of the rule instead",
+        );
+    }
+    if demands.route.is_some() {
+        if rule.on.is_some_and(|on| on.iter().any(|channel| *channel != Channel::Prompt)) {
+            say(
+                format!("{} cannot choose a route by a reply: it has been taken by then", rule.what),
+                "write `on: [prompt]`",
+            );
+        }
+        if rule.action == Action::Stop {
+            say(format!("{} both stops and chooses a route", rule.what), "write `action: reroute`");
+        }
+    }
 }
 
 fn read_channels(table: &mut Table, notes: &mut Notes<'_>) -> Vec<Channel> {
@@ -178,19 +227,6 @@ fn read_channels(table: &mut Table, notes: &mut Notes<'_>) -> Vec<Channel> {
     texts.iter().filter_map(|text| one_of(text, "on", &CHANNELS, notes)).collect()
 }
 
-fn read_conditions(table: &mut Table, notes: &mut Notes<'_>) -> Conditions {
-    let mut when = table.table("when", notes);
-    let mut condition = |key| Condition::read(when.texts(key, notes));
-    let conditions = Conditions {
-        caller: condition("caller"),
-        team: condition("team"),
-        role: condition("role"),
-        model: condition("model"),
-    };
-    when.finish(notes);
-    conditions
-}
-
 pub(super) fn read_tests(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Test> {
     let mut tests = Vec::new();
     for mut table in root.tables("tests", "a test", notes) {
@@ -201,6 +237,8 @@ pub(super) fn read_tests(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Test> {
         let mut fact = |key| table.text(key, notes).map(|text| text.text);
         let (caller, team, role, model) = (fact("caller"), fact("team"), fact("role"), fact("model"));
         let redacted = fact("redacted");
+        let (upstream, at) = (read_test_upstream(&mut table, notes), hours::read_moment(&mut table, notes));
+        let verdict = read_test_verdict(&mut table, notes);
         let mut expected = |key: &'static str| table.has(key).then(|| table.texts(key, notes));
         let (rules, topics) = (expected("rules"), expected("topics"));
         if rules.is_none() && topics.is_none() && redacted.is_none() {
@@ -216,12 +254,45 @@ pub(super) fn read_tests(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Test> {
             team,
             role,
             model: model.unwrap_or_default(),
+            upstream,
+            at,
+            verdict,
             rules,
             topics,
             redacted,
         });
     }
     tests
+}
+
+fn read_test_upstream(table: &mut Table, notes: &mut Notes<'_>) -> Option<TestUpstream> {
+    const ANSWERS: [(&str, bool); 2] = [("true", true), ("false", false)];
+    if !table.may_have("upstream") {
+        return None;
+    }
+    if table.is_scalar("upstream") {
+        let name = table.text("upstream", notes)?.text;
+        return Some(TestUpstream { name, local: false, tags: Vec::new() });
+    }
+    let mut upstream = table.table("upstream", notes);
+    let name = upstream.text("name", notes).map(|name| name.text).unwrap_or_default();
+    let local = upstream.word("local", &ANSWERS, notes).unwrap_or(false);
+    let tags = upstream.lists_by_name("tags", notes).into_iter();
+    let tags = tags.flat_map(|(tag, values)| values.into_iter().map(move |value| (tag.text.clone(), value.text)));
+    let read = TestUpstream { name, local, tags: tags.collect() };
+    upstream.finish(notes);
+    Some(read)
+}
+
+fn read_test_verdict(table: &mut Table, notes: &mut Notes<'_>) -> Option<(String, Vec<String>)> {
+    if !table.may_have("verdict") {
+        return None;
+    }
+    let mut verdict = table.table("verdict", notes);
+    let outcome = verdict.required("outcome", notes).map(|outcome| outcome.text).unwrap_or_default();
+    let manners = verdict.texts("manners", notes).into_iter().map(|manner| manner.text).collect();
+    verdict.finish(notes);
+    Some((outcome, manners))
 }
 
 fn shortened(text: &str) -> String {

@@ -163,7 +163,7 @@ rules:
 "#,
     );
     let rules = |team, model| {
-        let facts = Facts { caller: "ann", team, role: None, model };
+        let facts = Facts { caller: "ann", team, role: None, model, ..Facts::default() };
         let mut findings = Vec::new();
         let mut scanner = pack.select(&facts).scanner(Channel::Prompt).unwrap();
         scanner.push("a secret.", &mut findings);
@@ -192,4 +192,33 @@ fn the_digest_is_of_what_packs_say() {
     assert_eq!(ruleset(PACK).digest(), ruleset(&layout).digest());
     assert_ne!(ruleset(PACK).digest(), ruleset(&PACK.replace("CCP", "CPC")).digest());
     assert_eq!(ruleset(PACK).digest().len(), 64);
+}
+
+#[test]
+fn hidden_terms_are_found_where_a_detector_asks() {
+    let pack = "
+version: 1
+name: hidden
+detectors:
+  - {id: leet, kind: terms, terms: [massacre, protest*, ice, sea, covid19, 大屠杀], leet: true}
+  - {id: spaced, kind: terms, terms: [falun gong, usa], spaced: true}
+rules:
+  - {id: leet, detect: leet, action: redact}
+  - {id: spaced, detect: spaced, action: redact}
+";
+    let pack = ruleset(pack);
+    check(&pack, "the m4ss4cre and m@$$@CR3!", &[("leet", "m4ss4cre"), ("leet", "m@$$@CR3")]);
+    check(&pack, "pr0t3sters pr0test", &[("leet", "pr0t3sters"), ("leet", "pr0test")]);
+    check(
+        &pack,
+        "a massacre of protesters, covid19",
+        &[("leet", "massacre"), ("leet", "protesters"), ("leet", "covid19")],
+    );
+    check(&pack, "534 and 1(3 and xm4ssacre and 5e4side", &[]);
+    check(
+        &pack,
+        "f a l u n  g o n g, F.a.l.u.n-G.o.n.g",
+        &[("spaced", "f a l u n  g o n g"), ("spaced", "F.a.l.u.n-G.o.n.g")],
+    );
+    check(&pack, "u s a, falun gong", &[("spaced", "falun gong")]);
 }

@@ -13,8 +13,14 @@ detectors:
   - id: terms
     kind: terms
     terms: {en: [Falun Gong, Tiananmen, massacre, "8964"], zh: [法轮功, 天安门], ru: [резня], ko: [천안문], ar: [تيانانمن]}
-  - {id: asked, kind: patterns, patterns: ['m[a4@][s5$]{2}[a4@]cr[e3]']}
-rules: [{id: r, detect: [terms, asked], action: flag}]
+  - id: asked
+    kind: terms
+    terms: {en: [Falun Gong, Tiananmen, massacre, "8964"]}
+    leet: true
+    spaced: true
+rules:
+  - {id: r, detect: [terms], action: flag}
+  - {id: asked, detect: [asked], action: flag}
 "#;
 
 const TERMS: [&str; 9] =
@@ -27,11 +33,13 @@ enum Fate {
     CaughtRaw,
     /// Only reading as a person would finds it.
     Caught,
+    /// It is found where a detector asks for `leet` or `spaced`.
+    Asked,
     /// Nothing finds it.
     Missed,
 }
 
-use Fate::{Caught, CaughtRaw, Missed};
+use Fate::{Asked, Caught, CaughtRaw, Missed};
 
 /// What is done to a term, an example, and how it fares.
 const TRICKS: &[(&str, &str, Fate)] = &[
@@ -91,14 +99,24 @@ const TRICKS: &[(&str, &str, Fate)] = &[
     ("underscore between words", "Falun_Gong", Caught),
     ("punctuation between words", "Falun ... Gong", Caught),
     ("no space", "FalunGong", Missed),
-    ("spaced-out letters", "F a l u n G o n g", Missed),
-    ("dots between letters", "F.a.l.u.n G.o.n.g", Missed),
+    ("spaced-out letters", "F a l u n G o n g", Asked),
+    ("spaced-out letters, words further apart", "F a l u n   G o n g", Asked),
+    ("dots between letters", "F.a.l.u.n G.o.n.g", Asked),
+    ("markdown between letters", "**F**a**l**u**n** **G**o**n**g", Asked),
+    ("stars between letters", "F*a*l*u*n G*o*n*g", Asked),
+    ("spaced-out letters with digits for some", "F 4 l u n G 0 n g", Asked),
     ("hyphen inside a word", "Ti-ananmen", Missed),
     ("space inside a word", "Tian anmen", Missed),
     ("a picture inside a word", "Tian🙂anmen", Missed),
     ("Braille blank between words", "Falun\u{2800}Gong", Caught),
-    ("leetspeak, not asked for", "F4lun G0ng", Missed),
-    ("leetspeak, asked for by a pattern", "m4$$acr3", Caught),
+    ("leetspeak", "F4lun G0ng", Asked),
+    ("leetspeak with signs", "m4$$acr3", Asked),
+    ("leetspeak, most letters replaced", "m4554(r3", Missed),
+    ("leetspeak, half the letters replaced", "F41un G0n9", Asked),
+    ("homophones", "法仑功", Missed),
+    ("pinyin for characters", "fa lun gong", Missed),
+    ("radicals apart", "氵去车仑工力", Missed),
+    ("bold in markdown", "**Falun** __Gong__", Caught),
     ("a letter doubled", "Tiannanmen", Missed),
     ("a letter left out", "Tianamen", Missed),
     ("full-width digits", "８９６４", Caught),
@@ -127,17 +145,18 @@ fn fate(ruleset: &Arc<Ruleset>, trick: &str) -> Fate {
     let text = format!("See: {trick}, they say.");
     let found = scan(ruleset, &[&text]).0;
     let raw = TERMS.iter().any(|term| text.contains(term));
-    match found.first() {
+    let usual = found.iter().find(|finding| &*finding.rule == "r");
+    match usual.or_else(|| found.first()) {
         None => {
             assert!(!raw, "{trick} is plain to see");
             Missed
         }
         Some(_) if raw => CaughtRaw,
         Some(finding) => {
-            // Invisible characters at the ends may stay outside.
-            let visible = trick.trim_matches(|c| matches!(c, '\u{202a}'..='\u{202e}'));
+            // Invisible characters at the ends may stay outside, and so may marks of emphasis.
+            let visible = trick.trim_matches(|c| matches!(c, '\u{202a}'..='\u{202e}' | '*' | '_'));
             assert!(text[finding.span.clone()].trim_matches(|c: char| c == '\u{202c}').contains(visible), "{trick}");
-            Caught
+            if usual.is_some() { Caught } else { Asked }
         }
     }
 }
@@ -153,4 +172,39 @@ fn each_trick_fares_as_it_is_said_to() {
         })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The table that `policies/README.md` shows.
+fn table() -> String {
+    let mut table = "| trick | example | search of the text as it stands | Candor | with `leet`, `spaced` |\n\
+                     |---|---|---|---|---|\n"
+        .to_owned();
+    let word = |caught: bool| if caught { "caught" } else { "**not caught**" };
+    for (name, trick, fate) in TRICKS {
+        let example: String = trick.chars().map(shown).collect();
+        let (raw, usual, asked) = (*fate == CaughtRaw, matches!(fate, CaughtRaw | Caught), *fate != Missed);
+        let cells = [word(raw), word(usual), word(asked)].join(" | ");
+        table.push_str(&format!("| {name} | {example} | {cells} |\n"));
+    }
+    table
+}
+
+/// A character as a table can show it.
+fn shown(c: char) -> String {
+    match c {
+        '|' => "\\|".to_owned(),
+        '*' | '_' | '<' | '`' | '\\' | '&' => format!("\\{c}"),
+        '\n' => "(new line)".to_owned(),
+        // It is a letter that cannot be seen.
+        '\u{3164}' => "(U+3164)".to_owned(),
+        c if c.is_ascii() || c.is_alphanumeric() => c.to_string(),
+        c if matches!(u32::from(c), 0x1f000..=0x1faff | 0x2460..=0x24ff | 0xb7 | 0x3002 | 0x2800) => c.to_string(),
+        c => format!("(U+{:04X})", u32::from(c)),
+    }
+}
+
+#[test]
+fn the_documentation_shows_the_table() {
+    let documentation = include_str!("../../README.md");
+    assert!(documentation.contains(&table()), "policies/README.md should hold this table:\n{}", table());
 }

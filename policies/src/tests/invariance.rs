@@ -12,7 +12,7 @@ fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
             "a", "b", "ab", "ba", "aba", " ", "-", ".", "\n", "天", "安", "门", "門", "천", "안", "ж", "é", "e\u{301}",
-            "\u{200b}", "1", "12", "@", "a.b", "ＡＢ", "ab ab", "abab", "x", "bax", "b@", ", ", "          ", "ﬁ", "𝐚", "ا", "ن",
+            "\u{200b}", "1", "12", "@", "a.b", "4", "8", "a b", "ＡＢ", "ab ab", "abab", "x", "bax", "b@", ", ", "          ", "ﬁ", "𝐚", "ا", "ن",
         ]).prop_map(str::to_owned),
         1 => any::<char>().prop_map(String::from),
         1 => (0_usize..40).prop_map(|count| "\u{200d}".repeat(count)),
@@ -71,7 +71,7 @@ prop_compose! {
         format!(
             "version: 1\nname: p\nwords:\n  first: {first:?}\n  second: {second:?}\n\
             topics:\n  - id: t\n    together: [{{of: [first, second]}}]\n    unless: {unless:?}\n    within: {within}\n\
-            detectors:\n  - {{id: terms, kind: terms, terms: {terms:?}}}\n\
+            detectors:\n  - {{id: terms, kind: terms, terms: {terms:?}, leet: {inside}, spaced: {inside}}}\n\
             \x20 - {{id: patterns, kind: patterns, patterns: {patterns:?}, inside_words: {inside}}}\n\
             rules:\n  - {{id: a, topics: t, action: {}}}\n  - {{id: b, detect: terms, action: {}}}\n\
             \x20 - {{id: c, detect: patterns, action: {}, mode: {mode}}}\n",

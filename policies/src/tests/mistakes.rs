@@ -72,6 +72,67 @@ tests:
 }
 
 #[test]
+fn every_mistake_of_conditions_and_demands_is_named() {
+    check(
+        r#"version: 1
+name: p
+topics: [{id: one, terms: [x]}]
+detectors: [{id: d, kind: terms, terms: [x]}]
+rules:
+  - {id: a, detect: d, action: flag, when: {upstreem: x, topic: [ones, "!two"], time: {days: moon, hours: 8-9, zone: Nowhere}}}
+  - {id: b, detect: d, action: stop, when: {verdict: {outcome: refuse}}}
+  - {id: c, detect: d, action: flag, when: {verdict: {manner: ["!party-line"]}}, route: {local_only: true}}
+  - {id: e, detect: d, action: flag, when: "caler == 'x'"}
+  - {id: f, detect: d, action: redact, when: {expression: "verdict.outcome == 'refused'"}}
+  - {id: g, action: redact, when: {team: x}, on: answer}
+  - {id: h, action: flag, when: {topic: one}}
+  - {id: i, detect: d, action: reroute}
+  - {id: j, detect: d, action: stop, on: [prompt, answer], route: {local_only: maybe, tags: {a: b}, region: x}}
+  - {id: k, detect: d, action: flag, route: {}, review: yess, record: best_effort}
+  - {id: l, detect: d, action: stop, message: {english: x, openai-chat: {pt: y, zz9: z}, pt: {en: x}}}
+  - {id: m, action: flag, when: "'p/one' in topics"}
+  - {id: o, detect: d, action: flag, when: {time: {zone: UTC}, verdict: {}}}
+tests:
+  - {text: x, rules: [a], at: yesterday, upstream: {names: x}, verdict: {manners: x}}
+"#,
+        &[
+            "p.yaml:6:45: unknown key `upstreem` | did you mean `upstream`?",
+            "p.yaml:6:66: no topic `ones` | did you mean `one`?",
+            "p.yaml:6:72: no topic `two` | there are: one",
+            "p.yaml:6:94: `moon` is no day of the week | did you mean `mon`?",
+            "p.yaml:6:107: `8-9` is no span of hours | 08:00-18:00",
+            "p.yaml:6:118: `Nowhere` is no time zone | Europe/Berlin",
+            "p.yaml:7:5: rule `b` cannot stop on a verdict: the reply has left by then | action: flag",
+            "p.yaml:7:64: `refuse` is no value of `outcome` | did you mean `refused`?",
+            "p.yaml:8:5: rule `c` cannot choose a route on a verdict",
+            "p.yaml:8:64: `party-line` is no value of `manner` | did you mean `party_line`?",
+            "p.yaml:9:44: `caler` means nothing in an expression | caller, team",
+            "p.yaml:10:59: rule `f` asks for the verdict: the reply has left by then",
+            "p.yaml:11:5: rule `g` has nothing to redact: it looks for nothing",
+            "p.yaml:11:5: `on` means nothing in rule `g`",
+            "p.yaml:12:5: rule `h` looks for nothing but asks for a topic | `topics`",
+            "p.yaml:13:5: rule `i` does not say where to | local_only",
+            "p.yaml:14:5: rule `j` cannot choose a route by a reply | on: [prompt]",
+            "p.yaml:14:5: rule `j` both stops and chooses a route | reroute",
+            "p.yaml:14:80: `maybe` is no value of `local_only` | true, false",
+            "p.yaml:14:101: unknown key `region` in `route` of rule `j`",
+            "p.yaml:15:45: `route` of rule `k` demands nothing",
+            "p.yaml:15:57: `yess` is no value of `review` | true, false",
+            "p.yaml:15:71: `best_effort` is no value of `record` | required",
+            "p.yaml:16:48: `english` is neither a language nor a dialect",
+            "p.yaml:16:81: `zz9` is neither a language nor a dialect",
+            "p.yaml:16:95: `en` cannot stand below a language",
+            "p.yaml:17:33: rule `m` looks for nothing but asks for topics",
+            "p.yaml:18:51: `time` of `when` of rule `o` asks nothing | hours",
+            "p.yaml:18:73: `verdict` of `when` of rule `o` asks nothing | outcome",
+            "p.yaml:20:31: `yesterday` is no moment | 2026-03-02",
+            "p.yaml:20:53: unknown key `names` in `upstream` of a test | did you mean `name`?",
+            "p.yaml:20:73: `verdict` of a test lacks `outcome`",
+        ],
+    );
+}
+
+#[test]
 fn text_that_is_no_yaml_is_one_mistake() {
     check("version: [", &["p.yaml:1: | not valid YAML"]);
     check("- a", &["the pack must be a mapping, not a list", "lacks `version`", "lacks `name`"]);

@@ -1,6 +1,7 @@
 //! The crate as its users see it: packs in, findings, release marks and mistakes out.
 
 mod behaviour;
+mod conditions;
 mod evasion;
 mod invariance;
 mod mistakes;
@@ -25,7 +26,7 @@ fn ruleset(text: &str) -> Arc<Ruleset> {
 fn scan(ruleset: &Arc<Ruleset>, pieces: &[&str]) -> (Vec<Finding>, Vec<usize>) {
     let mut findings = Vec::new();
     let mut released = Vec::new();
-    let facts = Facts { caller: "ann", team: Some("core"), role: None, model: "gpt-5" };
+    let facts = Facts { caller: "ann", team: Some("core"), role: None, model: "gpt-5", ..Facts::default() };
     let Some(mut scanner) = ruleset.select(&facts).scanner(Channel::Answer) else { return (findings, released) };
     for piece in pieces {
         released.push(scanner.push(piece, &mut findings));

@@ -15,21 +15,32 @@ detectors:
   - {id: terms, kind: terms, terms: [a], zzzzzzzz: 3}
   - {id: secrets, kind: secrets, zzzzzzzz: 4}
 rules:
-  - {id: r, on: [prompt], detect: [terms], action: flag, zzzzzzzz: 5, when: {zzzzzzzz: 6}}
+  - id: r
+    on: [prompt]
+    detect: [terms]
+    action: flag
+    zzzzzzzz: 5
+    when: {zzzzzzzz: 6, verdict: {outcome: refused, zzzzzzzz: 7}, time: {days: mon, zzzzzzzz: 8}}
+  - {id: s, topics: [t], action: reroute, route: {local_only: true, zzzzzzzz: 9}}
 tests:
-  - {text: a, rules: [r], topics: [t], zzzzzzzz: 7}
+  - {text: a, rules: [r], topics: [t], zzzzzzzz: 7, upstream: {zzzzzzzz: 10}, verdict: {outcome: refused, zzzzzzzz: 11}}
 ";
 
 /// Where the schema speaks of each of them, in the order of the pack.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 13] = [
     "/properties",
     "/properties/topics/items/properties/together/items/properties",
     "/properties/topics/items/properties",
     "/properties/detectors/items/oneOf/0/properties",
     "/properties/detectors/items/oneOf/1/properties",
-    "/properties/rules/items/properties/when/properties",
+    "/properties/rules/items/properties/when/oneOf/1/properties",
+    "/properties/rules/items/properties/when/oneOf/1/properties/verdict/properties",
+    "/properties/rules/items/properties/when/oneOf/1/properties/time/properties",
+    "/properties/rules/items/properties/route/properties",
     "/properties/rules/items/properties",
     "/properties/tests/items/properties",
+    "/properties/tests/items/properties/upstream/oneOf/1/properties",
+    "/properties/tests/items/properties/verdict/properties",
 ];
 
 #[test]

@@ -37,6 +37,12 @@ struct Parts {
 }
 
 impl Judge {
+    /// The language of a text (ISO 639-1), where there is enough of one.
+    #[must_use]
+    pub fn language(&self, text: &str) -> Option<&'static str> {
+        self.parts.language(text)
+    }
+
     /// The judge that this build ships, with its data.
     #[must_use]
     pub fn shipped() -> Self {

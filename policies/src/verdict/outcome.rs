@@ -110,6 +110,9 @@ pub struct Verdict {
 }
 
 impl Outcome {
+    /// All outcomes.
+    pub(crate) const ALL: [Self; 5] = [Self::Complied, Self::Partial, Self::Refused, Self::Blocked, Self::Failed];
+
     /// The word for it in records and files.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -124,6 +127,27 @@ impl Outcome {
 }
 
 impl Manner {
+    /// All manners.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::PlainRefusal,
+        Self::CannedDeflection,
+        Self::CapabilityRefusal,
+        Self::Hedged,
+        Self::PartyLine,
+        Self::PremiseRejection,
+        Self::TopicSwap,
+        Self::Omission,
+        Self::LanguageSwitch,
+        Self::EmptyReasoning,
+        Self::ScriptedReasoning,
+        Self::Divergence,
+        Self::InputBlock,
+        Self::OutputBlock,
+        Self::Retraction,
+        Self::SilentEmpty,
+        Self::OwnPolicy,
+    ];
+
     /// The word for it in records and files.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -72,6 +72,8 @@ pub(super) struct EndMeta<'a> {
     #[serde(default, skip_serializing_if = "is_zero")]
     unkept_findings: u64,
     verdict: VerdictMeta<'a>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    review: bool,
     usage: [Option<u64>; 4],
     timings: [Option<u64>; 5],
 }
@@ -229,6 +231,7 @@ impl<'a> EndMeta<'a> {
             findings: end.findings.iter().map(FindingMeta::of).collect(),
             unkept_findings: end.unkept_findings,
             verdict: VerdictMeta::of(&end.verdict),
+            review: end.review,
             usage: [usage.prompt, usage.completion, usage.reasoning, usage.cached],
             timings: [
                 timings.screened.map(nanoseconds),
@@ -262,6 +265,7 @@ impl<'a> EndMeta<'a> {
         end.unkept_findings = self.unkept_findings;
         end.findings = self.findings.into_iter().map(|meta| meta.restore(names)).collect::<Result<_, _>>()?;
         end.verdict = self.verdict.restore(names)?;
+        end.review = self.review;
         let [prompt, completion, reasoning, cached] = self.usage;
         end.usage = Usage { prompt, completion, reasoning, cached };
         let [screened, first_byte, first_reasoning, first_answer, total] =

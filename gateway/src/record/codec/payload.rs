@@ -198,6 +198,7 @@ fn empty_end(header: &Header) -> End {
             signal: None,
             detector: "",
         },
+        review: false,
         usage: Usage::default(),
         timings: Timings::default(),
     }

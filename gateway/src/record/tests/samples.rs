@@ -69,6 +69,7 @@ pub(in crate::record) fn end(number: u64) -> End {
             signal: None,
             detector: "1",
         },
+        review: false,
         usage: Usage::default(),
         timings: Timings::default(),
     }
@@ -192,6 +193,7 @@ fn any_end() -> impl Strategy<Value = End> {
             unkept_bytes,
             segments,
             finishes,
+            review: verdict.outcome == "refused",
             findings,
             verdict,
             usage: Usage { prompt, completion, reasoning, cached },

@@ -86,6 +86,7 @@ pub(super) fn end(exchange: ExchangeId) -> End {
         findings: vec![finding("history", Some("tiananmen-1989"), Action::Flag)],
         unkept_findings: 2,
         verdict: verdict("refused", &["plain_refusal"]),
+        review: true,
         usage: Usage { prompt: Some(20), completion: Some(9), reasoning: Some(5), cached: None },
         timings: Timings {
             screened: Some(Duration::from_micros(120)),
