@@ -43,7 +43,7 @@ const UPWARD: [(&str, &str, &str); 3] = [
 
 /// Dependencies that only one module of the gateway may name, and which.
 const OWNERS: [(&str, &[&str]); 13] = [
-    ("clap", &["cli.rs", "lib.rs"]),
+    ("clap", &["cli.rs", "cli/", "lib.rs"]),
     ("sqlx", &["store/"]),
     ("opentelemetry", &["observe/"]),
     ("opentelemetry_sdk", &["observe/"]),

@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod records;
+
+pub use records::{
+    Ledger, Meant, Records, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease, RecordsShow, Verify,
+};
+
 /// Policy-aware reasoning gateway and auditing proxy.
 #[derive(Debug, Parser)]
 #[command(name = "candor", version, max_term_width = 100)]
@@ -30,6 +36,11 @@ pub enum Command {
     /// Look at recorded exchanges.
     #[command(subcommand)]
     Records(Records),
+    /// Check an evidence bundle offline: 0 verified, 1 changed, 4 incomplete, 5 not anchored.
+    Verify(Verify),
+    /// Look at the ledger over all records.
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Manage callers' keys.
     #[command(subcommand)]
     Keys(Keys),
@@ -187,69 +198,6 @@ pub struct Classify {
     /// Judge with these classifier weights instead of the shipped ones.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-}
-
-/// Look at recorded exchanges.
-#[derive(Debug, Subcommand)]
-pub enum Records {
-    /// List exchanges, newest first.
-    List(Box<RecordsList>),
-    /// Show one exchange: prompt, reasoning, answer, findings marked in place, verdict, timings.
-    Show(RecordsShow),
-}
-
-/// List exchanges.
-#[derive(Debug, Args)]
-pub struct RecordsList {
-    /// How far back, such as `15m`, `24h`, `7d`.
-    #[arg(long, default_value = "24h")]
-    pub since: String,
-    /// Only exchanges of this caller.
-    #[arg(long)]
-    pub caller: Option<String>,
-    /// Only exchanges with this model.
-    #[arg(long)]
-    pub model: Option<String>,
-    /// Only exchanges that this upstream answered.
-    #[arg(long)]
-    pub upstream: Option<String>,
-    /// Only this outcome: complied, partial, refused, blocked, failed.
-    #[arg(long)]
-    pub outcome: Option<String>,
-    /// Only this manner, such as `canned_deflection`.
-    #[arg(long)]
-    pub manner: Option<String>,
-    /// Only exchanges that ended so, such as `complete`, `stopped`, `client_left`.
-    #[arg(long)]
-    pub ending: Option<String>,
-    /// Only exchanges with a finding of this rule.
-    #[arg(long)]
-    pub rule: Option<String>,
-    /// Only exchanges with a finding on this topic.
-    #[arg(long)]
-    pub topic: Option<String>,
-    /// Only exchanges with a finding of this action: flag, redact, stop.
-    #[arg(long)]
-    pub action: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    pub limit: u32,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would show it as help")]
-    pub configured: Configured,
-}
-
-/// Show one exchange.
-#[derive(Debug, Args)]
-pub struct RecordsShow {
-    /// The exchange's id, as in `x-request-id`.
-    pub id: uuid::Uuid,
-    /// Also print the raw bytes of request and reply.
-    #[arg(long)]
-    pub raw: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would show it as help")]
-    pub configured: Configured,
 }
 
 /// Manage callers' keys.

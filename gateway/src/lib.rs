@@ -19,6 +19,7 @@ pub mod tls;
 pub mod dialect;
 pub mod screen;
 
+pub mod ledger;
 pub mod record;
 pub mod upstream;
 

@@ -11,6 +11,7 @@ use crate::harness::gateway::{Gateway, Setup};
 use crate::harness::script::{DONE, Reply, Signal, Step, finish, say, send};
 use crate::harness::upstream::Upstream;
 use crate::harness::wait::until;
+use crate::scenarios::evidence::{exported, sealed, verified};
 
 fn ask(stream: bool) -> Value {
     json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
@@ -129,7 +130,7 @@ async fn a_killed_gateway_has_recorded_all_that_was_answered_and_closes_what_was
     let mut gateway = Setup::before(&upstream).start().await;
     let answered: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
     let mut begun = Vec::new();
-    for round in 0..3 {
+    for round in 0..rounds() {
         let mut held = Vec::new();
         for _ in 0..3 {
             let client = gateway.client();
@@ -142,7 +143,7 @@ async fn a_killed_gateway_has_recorded_all_that_was_answered_and_closes_what_was
         }
         let loaders: Vec<_> =
             (0..3).map(|_| tokio::spawn(ask_until_it_fails(gateway.client(), answered.clone()))).collect();
-        let goal = answered.lock().expect("no panic").len() + 10 + 7 * round;
+        let goal = answered.lock().expect("no panic").len() + 10 + 7 * (round % 5);
         until("some answers", async || (answered.lock().expect("no panic").len() >= goal).then_some(())).await;
         gateway.kill().await;
         for loader in loaders {
@@ -161,6 +162,17 @@ async fn a_killed_gateway_has_recorded_all_that_was_answered_and_closes_what_was
     for id in &begun {
         assert_ne!(ending(id), Some(json!("complete")), "{id} was not answered");
     }
+    sealed(&gateway, all.len()).await;
+    let bundle = exported(&gateway, "killed.jsonl").await;
+    let (_, report) = verified(&bundle, &["--key", gateway.ready()["ledger"].as_str().expect("a key")]).await;
+    assert_eq!(report["conclusion"], "verified", "{report}");
+}
+
+/// How often the gateway is killed: `TEST_KILLS` of three, where it is set.
+fn rounds() -> usize {
+    #[expect(clippy::disallowed_methods, reason = "the long version of one test is asked for by this variable")]
+    let asked = std::env::var("TEST_KILLS").ok();
+    asked.and_then(|count| count.parse().ok()).unwrap_or(3)
 }
 
 /// Asks for streams until the gateway is gone, and notes what was answered to the last frame.

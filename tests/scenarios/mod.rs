@@ -2,6 +2,7 @@
 
 mod bytes;
 mod errors;
+mod evidence;
 mod golden;
 mod transport;
 

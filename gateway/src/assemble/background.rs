@@ -9,15 +9,19 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::build::keyring_copy;
+use super::sealing::Sealer;
 use super::watch::Database;
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::identify::Keys;
-use crate::record::Shipper;
+use crate::record::{Shipper, wall_clock};
+use crate::store::retention::{Dropped, enforce};
 use crate::store::{Store, migrate};
 use crate::{keyring, store};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
+/// How often it is looked whether records are older than they may be.
+const RETAIN: Duration = Duration::from_secs(3600);
 /// How often a database that is away, or cannot be migrated, is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -27,23 +31,33 @@ pub(super) struct Background {
     shipping: JoinHandle<Shipper>,
     stop_shipping: oneshot::Sender<()>,
     keys: JoinHandle<()>,
+    sealing: JoinHandle<Sealer>,
+    retaining: JoinHandle<()>,
+    stop_sealing: oneshot::Sender<()>,
+}
+
+/// What works beside the traffic.
+pub(super) struct Beside {
+    pub(super) store: Store,
+    pub(super) shipper: Shipper,
+    pub(super) sealer: Sealer,
+    pub(super) keys: Arc<Keys>,
+    pub(super) database: Arc<Database>,
 }
 
 impl Background {
     /// Starts all of it. A database that answers is migrated before this comes back; one that does not, when it does.
-    pub(super) async fn start(
-        store: Store,
-        shipper: Shipper,
-        keys: Arc<Keys>,
-        config: &Config,
-        database: Arc<Database>,
-    ) -> Self {
+    pub(super) async fn start(beside: Beside, config: &Config) -> Self {
+        let Beside { store, shipper, sealer, keys, database } = beside;
         let (migrated, ready) = watch::channel(false);
         if try_migrate(&store, &database).await {
             migrated.send_replace(true);
         }
         let runtime = tokio::runtime::Handle::current();
         let (stop_shipping, stop) = oneshot::channel();
+        let retaining = runtime.spawn(retain(store.clone(), config.retention.clone(), ready.clone()));
+        let (stop_sealing, no_more) = oneshot::channel();
+        let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
         let copy = config.data.join(keyring_copy());
         let seen = database.clone();
@@ -59,12 +73,13 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys }
+        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining }
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
+        self.retaining.abort();
         let _ = self.stop_shipping.send(());
         // A database that is away is not waited for: the spool keeps what it did not get.
         let there = matches!(tokio::time::timeout_at(deadline, self.store.ready()).await, Ok(Ok(())));
@@ -76,6 +91,13 @@ impl Background {
                 0
             }
         };
+        let _ = self.stop_sealing.send(());
+        if let Ok(mut sealer) = self.sealing.await
+            && there
+        {
+            // What was shipped last is sealed too, so that the head on this machine is of all of it.
+            let _ = tokio::time::timeout_at(deadline, sealer.turns(&self.store)).await;
+        }
         // Closing says goodbye over the network, which may be what is broken.
         let _ = tokio::time::timeout(AGAIN, self.store.close()).await;
         left
@@ -100,6 +122,35 @@ async fn ship(
         _ = stop => {}
     }
     shipper
+}
+
+/// Lets go of what is older than it may be, every hour.
+async fn retain(store: Store, retention: Retention, mut ready: watch::Receiver<bool>) {
+    if retention.payload_days.is_none() && retention.metadata_months.is_none() {
+        return;
+    }
+    if ready.wait_for(|ready| *ready).await.is_err() {
+        return;
+    }
+    loop {
+        match enforce(&store, &retention, wall_clock()).await {
+            Ok(dropped) if dropped == Dropped::default() => {}
+            Ok(dropped) => {
+                tracing::info!(partitions = ?dropped.partitions, kept = dropped.kept, expired = dropped.expired, "retention");
+            }
+            Err(error) => tracing::warn!(%error, "retention waits for the database"),
+        }
+        tokio::time::sleep(RETAIN).await;
+    }
+}
+
+/// Seals records, until it is told to stop.
+async fn sign(mut sealer: Sealer, store: Store, ready: watch::Receiver<bool>, stop: oneshot::Receiver<()>) -> Sealer {
+    tokio::select! {
+        () = sealer.run(&store, ready) => {}
+        _ = stop => {}
+    }
+    sealer
 }
 
 /// Whether the database is of this version now, within the time that a start has.

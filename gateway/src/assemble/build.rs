@@ -8,8 +8,9 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::background::Background;
+use super::background::{Background, Beside};
 use super::running::{Fronts, Running, Told};
+use super::sealing::{Ledger, Sealer};
 use super::{Error, watch as parts};
 use crate::admin::{Health, Pages};
 use crate::admit::{Closing, Door, Phase};
@@ -41,15 +42,18 @@ pub async fn start(loaded: Loaded) -> Result<Running, Error> {
     let sockets = Sockets::bind(config)?;
     let export = Export::start(&config.observe, &Handle::current()).map_err(Error::Export)?;
     let backends = Backends::open(config).map_err(Error::Mistakes)?;
+    let sealer = Sealer::open(&config.data, &config.ledger).map_err(|error| Error::Ledger(error.to_string()))?;
     let (recorder, shipper) = spool(config)?;
     let (cluster, store) = database(config)?;
 
     let (phase, closing) = watch::channel(Phase::Serving);
-    let shared = shared(&snapshot, backends, recorder, export.as_ref(), closing.clone());
-    let background = Background::start(store, shipper, shared.keys.clone(), config, shared.database.clone()).await;
+    let shared = shared(&snapshot, backends, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
+    let ledger = sealer.key();
+    let beside = Beside { store, shipper, sealer, keys: shared.keys.clone(), database: shared.database.clone() };
+    let background = Background::start(beside, config).await;
     let (front, admin, admin_phase) = fronts(config, sockets, tls.clone(), &shared, closing)?;
     parts::count_front(&shared.metrics, front.counts());
-    let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref());
+    let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref(), ledger);
     let drain = config.drain;
     let (recorder, door) = (shared.recorder, shared.door);
     let fronts = Fronts { front, admin, admin_phase };
@@ -103,7 +107,7 @@ fn shared(
     backends: Arc<Backends>,
     recorder: Recorder,
     export: Option<&Export>,
-    closing: Closing,
+    (ledger, closing): (Arc<Ledger>, Closing),
 ) -> Shared {
     let config = &snapshot.config;
     let keys = Arc::new(Keys::new(&config.callers.keys, config.callers.anonymous));
@@ -113,8 +117,10 @@ fn shared(
     let metrics = Arc::new(metrics);
     parts::count_running(&metrics, &door);
     parts::count_records(&metrics, &recorder.counts());
+    parts::count_ledger(&metrics, &ledger);
     let database = Arc::new(parts::Database::default());
-    let seen = parts::Seen { keys: keys.clone(), counts: recorder.counts(), database: database.clone(), closing };
+    let seen =
+        parts::Seen { keys: keys.clone(), counts: recorder.counts(), database: database.clone(), ledger, closing };
     let health = Arc::new(parts::health(&metrics, config, seen));
     let traces = export.map(Export::traces).unwrap_or_default();
     let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
@@ -184,8 +190,9 @@ fn fronts(
     Ok((front, admin.transpose().map_err(Error::Listen)?, phase))
 }
 
-fn told(snapshot: &Snapshot, front: &Front, admin: Option<&Front>, tls: Option<&tls::Server>) -> Told {
+fn told(snapshot: &Snapshot, front: &Front, admin: Option<&Front>, tls: Option<&tls::Server>, ledger: String) -> Told {
     Told {
+        ledger,
         address: front.address(),
         admin: admin.map(Front::address),
         tls: tls.map(|tls| tls.shown().clone()),

@@ -31,6 +31,8 @@ pub enum Error {
     Postgres(store::managed::Error),
     /// The spool.
     Spool(record::Error),
+    /// The ledger's key or its newest head.
+    Ledger(String),
     /// Signals or threads.
     System(std::io::Error),
 }
@@ -54,6 +56,7 @@ impl Display for Error {
             Self::Listen(error) => error.fmt(formatter),
             Self::Postgres(error) => error.fmt(formatter),
             Self::Spool(error) => error.fmt(formatter),
+            Self::Ledger(why) => formatter.write_str(why),
             Self::System(error) => error.fmt(formatter),
         }
     }

@@ -3,6 +3,7 @@
 //! - `build`: makes every part, in the order in which they need one another
 //! - `running`: what runs, and the way out
 //! - `background`: the work beside the traffic: migrating, reading keys, shipping records
+//! - `sealing`: the ledger's key on this machine, and the sealer's turns
 //! - `watch`: what health and metrics see of the parts
 //! - `error`: why something could not be made
 
@@ -11,6 +12,7 @@ mod build;
 mod running;
 
 mod background;
+mod sealing;
 mod watch;
 
 mod error;
@@ -18,3 +20,4 @@ mod error;
 pub use build::start;
 pub use error::Error;
 pub use running::{Running, Signals, Told};
+pub use sealing::kept;

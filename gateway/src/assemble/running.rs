@@ -56,6 +56,8 @@ pub struct Told {
     pub admin: Option<SocketAddr>,
     /// How its certificate can be trusted; `None` for plain HTTP.
     pub tls: Option<tls::Shown>,
+    /// What the ledger's heads are verified with.
+    pub ledger: String,
     /// Number of upstreams.
     pub upstreams: usize,
     /// Number of names that clients may use.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
+use super::sealing::Ledger;
 use crate::admin::{Health, State};
 use crate::admit::{Closing, Door, Phase};
 use crate::config::{Config, Recording};
@@ -35,12 +36,13 @@ pub(super) struct Seen {
     pub(super) keys: Arc<Keys>,
     pub(super) counts: Arc<Counts>,
     pub(super) database: Arc<Database>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) closing: Closing,
 }
 
 /// Health of all parts.
 pub(super) fn health(metrics: &Arc<Metrics>, config: &Config, seen: Seen) -> Health {
-    let Seen { keys, counts, database, closing } = seen;
+    let Seen { keys, counts, database, ledger, closing } = seen;
     let others = config.callers.anonymous || !config.callers.keys.is_empty();
     let required = config.models.is_empty() || config.models.iter().any(|model| model.recording == Recording::Required);
     let total = config.spool.total_bytes;
@@ -59,6 +61,7 @@ pub(super) fn health(metrics: &Arc<Metrics>, config: &Config, seen: Seen) -> Hea
             let tally = counts.tally();
             store_state(database.why(), tally.store_down.then_some(tally.spooled))
         })
+        .with("ledger", move || ledger.broken().map_or(State::Ready, State::Degraded))
 }
 
 /// Keys of the database are needed unless somebody can be served without.
@@ -125,6 +128,13 @@ pub(super) fn count_records(metrics: &Metrics, counts: &Arc<Counts>) {
         let counts = counts.clone();
         metrics.watch(name, help, kind, move || read(counts.tally()));
     }
+}
+
+/// Where the ledger stands: of what is shipped, so much is sealed and so much waits for it.
+pub(super) fn count_ledger(metrics: &Metrics, ledger: &Arc<Ledger>) {
+    let (sealed, pending) = (ledger.clone(), ledger.clone());
+    metrics.watch(series::LEDGER_SEALED, "Leaves in the ledger", Kind::Gauge, move || sealed.sealed());
+    metrics.watch(series::LEDGER_PENDING, "Leaves that wait to be sealed", Kind::Gauge, move || pending.pending());
 }
 
 /// What happens at the front door.

@@ -2,10 +2,13 @@
 
 mod check;
 mod classify;
+mod custody;
 mod database;
 mod engine;
+mod export;
 mod failure;
 mod keys;
+mod ledger;
 mod mark;
 mod policy;
 mod print;
@@ -16,6 +19,7 @@ mod serve;
 mod show;
 mod table;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::ManagedPostgres(arguments) => Err(crate::store::managed::become_postgres(&arguments.program).into()),

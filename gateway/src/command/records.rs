@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::database::{Expect, with_store};
 use super::table::{Column, lay_out, room};
-use super::{Failure, print, show};
+use super::{Failure, custody, export, print, show};
 use crate::cli::{Records, RecordsList};
 use crate::config;
 use crate::record::wall_clock;
@@ -36,6 +36,11 @@ pub(super) fn run(command: &Records) -> Result<ExitCode, Failure> {
     match command {
         Records::List(arguments) => list(arguments),
         Records::Show(arguments) => show::run(arguments),
+        Records::Export(arguments) => export::run(arguments),
+        Records::Erase(arguments) => custody::erase(arguments),
+        Records::Hold(arguments) => custody::hold(arguments),
+        Records::Release(arguments) => custody::release(arguments),
+        Records::Retain(configured) => custody::retain(configured),
     }
 }
 

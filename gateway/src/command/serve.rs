@@ -44,6 +44,7 @@ fn to_json(told: &Told) -> String {
         "fingerprint": told.tls.as_ref().map(|tls| &tls.fingerprint),
         "upstreams": told.upstreams,
         "models": told.models,
+        "ledger": told.ledger,
     })
     .to_string()
 }
@@ -62,6 +63,7 @@ fn to_text(told: &Told) -> String {
     if let Some(admin) = told.admin {
         lines.push(format!("health and metrics on http://{admin}"));
     }
+    lines.push(format!("ledger key {}", told.ledger));
     let models = if told.models == 0 { "any model name".to_owned() } else { count(told.models, "model name") };
     lines.push(format!("{}, {models}", count(told.upstreams, "upstream")));
     lines.push("ready".to_owned());
@@ -99,17 +101,18 @@ mod tests {
         };
         let address = "127.0.0.1:8443".parse().unwrap();
         let shown = Shown { authority: Some("candor-data/tls/ca.pem".into()), fingerprint: "AB:CD".to_owned() };
-        let mut told = Told { address, admin: None, tls: Some(shown), upstreams: 1, models: 2 };
+        let mut told =
+            Told { address, admin: None, tls: Some(shown), upstreams: 1, models: 2, ledger: "candor+0+A".to_owned() };
         check(
             &told,
-            r#"{"event":"ready","address":"127.0.0.1:8443","scheme":"https","admin":null,"ca":"candor-data/tls/ca.pem","fingerprint":"AB:CD","upstreams":1,"models":2}"#,
-            "listening on https://127.0.0.1:8443\ndevelopment CA candor-data/tls/ca.pem\nits SHA-256 AB:CD\n1 upstream, 2 model names\nready",
+            r#"{"event":"ready","address":"127.0.0.1:8443","scheme":"https","admin":null,"ca":"candor-data/tls/ca.pem","fingerprint":"AB:CD","upstreams":1,"models":2,"ledger":"candor+0+A"}"#,
+            "listening on https://127.0.0.1:8443\ndevelopment CA candor-data/tls/ca.pem\nits SHA-256 AB:CD\nledger key candor+0+A\n1 upstream, 2 model names\nready",
         );
         (told.tls, told.admin) = (None, Some("127.0.0.1:9464".parse().unwrap()));
         check(
             &told,
-            r#"{"event":"ready","address":"127.0.0.1:8443","scheme":"http","admin":"127.0.0.1:9464","ca":null,"fingerprint":null,"upstreams":1,"models":2}"#,
-            "listening on http://127.0.0.1:8443\nhealth and metrics on http://127.0.0.1:9464\n1 upstream, 2 model names\nready",
+            r#"{"event":"ready","address":"127.0.0.1:8443","scheme":"http","admin":"127.0.0.1:9464","ca":null,"fingerprint":null,"upstreams":1,"models":2,"ledger":"candor+0+A"}"#,
+            "listening on http://127.0.0.1:8443\nhealth and metrics on http://127.0.0.1:9464\nledger key candor+0+A\n1 upstream, 2 model names\nready",
         );
     }
 }

@@ -293,7 +293,7 @@ fn raw(trace: &Trace, style: Style) -> Vec<String> {
 }
 
 /// Everything, for programs.
-fn describe(trace: &Trace, with_raw: bool) -> Value {
+pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     let mut value = json!(trace.record);
     let Value::Object(map) = &mut value else { return value };
     map.insert("findings".to_owned(), json!(trace.findings));

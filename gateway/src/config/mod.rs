@@ -21,9 +21,9 @@ pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Limits,
-    Listen, LocalModel, LogFormat, Model, Observe, Policies, Quantise, Recording, Remote, Spool, Timeouts, Tls,
-    Transport, Upstream, UpstreamKind,
+    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
+    Limits, Listen, LocalModel, LogFormat, Model, Observe, Policies, Quantise, Recording, Remote, Retention,
+    RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

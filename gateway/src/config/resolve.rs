@@ -9,7 +9,9 @@ use serde_json::Value as Json;
 
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
-use super::settings::{Callers, Config, Database, Limits, LogFormat, Observe, Policies, Spool};
+use super::settings::{
+    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, Policies, Retention, RetentionClass, Spool,
+};
 use super::{Secret, front, serving, tree};
 
 /// A configuration and how each key came out.
@@ -70,6 +72,8 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let limits = limits(&mut root, shared);
     let database = database(&mut root, base, shared);
     let spool = spool(&mut root, shared);
+    let ledger = ledger(&mut root, base, shared);
+    let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
     let models = serving::models(&mut root, &upstreams, shared);
@@ -85,6 +89,8 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         drain,
         database,
         spool,
+        ledger,
+        retention,
         callers,
         upstreams,
         models,
@@ -164,6 +170,51 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
     }
     close(root, "spool", table, shared);
     spool
+}
+
+fn ledger(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Ledger {
+    let mut table = root.table("ledger", shared);
+    let every = table.duration("every", Duration::from_secs(2), shared);
+    let name = table.text("name", shared).unwrap_or_else(|| "candor".to_owned());
+    if name.is_empty() || name.contains('+') || name.contains(char::is_whitespace) {
+        shared.mistake(table.place_of("name"), "ledger.name must be one word without a plus sign", None);
+    }
+    table.note("name", name.clone());
+    let key_file = table.path("key_file", shared).map(|path| base.join(path));
+    close(root, "ledger", table, shared);
+    Ledger { every, name, key_file }
+}
+
+fn retention(root: &mut Table, shared: &mut Shared<'_>) -> Retention {
+    let mut table = root.table("retention", shared);
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let payload_days = table.optional_count("payload_days", shared).map(small);
+    let metadata_months = table.optional_count("metadata_months", shared).map(small);
+    let two_person_erasure = table.flag("two_person_erasure", false, shared);
+    let (mut classes, mut shown) = (Vec::new(), Vec::new());
+    for mut entry in table.tables("classes", shared) {
+        let (rule, topic) = (entry.text("rule", shared), entry.text("topic", shared));
+        let days = entry.optional_count("payload_days", shared).map(small);
+        match (rule.or(topic), days) {
+            (Some(name), Some(payload_days)) => classes.push(RetentionClass { name, payload_days }),
+            _ => shared.mistake(
+                entry.place(),
+                "a retention class lacks what it is for, or its days",
+                Some(
+                    "write such as `{topic: payroll, payload_days: 365}` or `{rule: ..., payload_days: ...}`"
+                        .to_owned(),
+                ),
+            ),
+        }
+        shown.push(entry.finish(shared));
+    }
+    table.note("classes", shown);
+    if payload_days.is_none() && !classes.is_empty() {
+        let hint = "without retention.payload_days nothing expires".to_owned();
+        shared.mistake(table.place_of("classes"), "retention.classes have no effect", Some(hint));
+    }
+    close(root, "retention", table, shared);
+    Retention { payload_days, metadata_months, classes, two_person_erasure }
 }
 
 fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {

@@ -25,6 +25,10 @@ pub struct Config {
     pub database: Database,
     /// How records are kept until then.
     pub spool: Spool,
+    /// How the ledger over them is signed.
+    pub ledger: Ledger,
+    /// How long they are kept.
+    pub retention: Retention,
     /// Who may call.
     pub callers: Callers,
     /// What can answer, in the order of the file.
@@ -146,6 +150,39 @@ pub struct Spool {
     pub total_bytes: u64,
     /// Rows of one shipped batch.
     pub batch_rows: usize,
+}
+
+/// The ledger over all records.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// How often waiting records are sealed and the head is signed.
+    pub every: Duration,
+    /// Name of the key that signs.
+    pub name: String,
+    /// The key, Ed25519 in PKCS#8; `None` for one that is made in the data directory.
+    pub key_file: Option<PathBuf>,
+}
+
+/// How long records are kept, and who may take them away.
+#[derive(Debug, Clone, Default)]
+pub struct Retention {
+    /// Days that requests and replies are kept; `None` for ever.
+    pub payload_days: Option<u32>,
+    /// Months that everything else is kept; `None` for ever.
+    pub metadata_months: Option<u32>,
+    /// Findings whose payloads are kept longer.
+    pub classes: Vec<RetentionClass>,
+    /// Whether an erasure needs a second person.
+    pub two_person_erasure: bool,
+}
+
+/// Findings whose payloads are kept longer.
+#[derive(Debug, Clone)]
+pub struct RetentionClass {
+    /// A rule or a topic.
+    pub name: String,
+    /// Days that their exchanges' payloads are kept.
+    pub payload_days: u32,
 }
 
 /// What is promised of a route's records.

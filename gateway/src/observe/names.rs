@@ -114,4 +114,8 @@ pub mod series {
     pub const FRAMES_SPOOLED: &str = "candor_frames_spooled";
     /// Bytes of the spool.
     pub const SPOOL_BYTES: &str = "candor_spool_bytes";
+    /// Leaves in the ledger's tree.
+    pub const LEDGER_SEALED: &str = "candor_ledger_sealed";
+    /// Leaves that wait for the sealer.
+    pub const LEDGER_PENDING: &str = "candor_ledger_pending";
 }

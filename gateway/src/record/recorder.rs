@@ -24,8 +24,11 @@ use crate::exchange::ExchangeId;
 /// Slots that may be in use at once.
 const SLOTS: u64 = 1 << 16;
 
-/// Bytes that may wait for the disk in memory before best-effort records are dropped.
+/// Bytes that may wait for the disk in memory before exchanges whose record is required are refused.
 const BACKLOG: usize = 64 << 20;
+
+/// Bytes that may wait there before best-effort records are dropped.
+const BEST_EFFORT_BACKLOG: usize = BACKLOG / 2;
 
 /// Bytes of the disk's budget that are set aside for each slot in use.
 const RESERVED: u64 = 16 << 10;
@@ -160,7 +163,7 @@ impl Inner {
         if self.counts.bytes() >= self.total_bytes - self.total_bytes / 20 * 3 {
             return Some(LossWhy::BestEffortFull);
         }
-        let many = self.queue.bytes() >= BACKLOG || self.counts.open.load(Ordering::Relaxed) > SLOTS;
+        let many = self.queue.bytes() >= BEST_EFFORT_BACKLOG || self.counts.open.load(Ordering::Relaxed) > SLOTS;
         many.then_some(LossWhy::Backlog)
     }
 }

@@ -17,6 +17,9 @@ pub trait Sink: Send + Sync + 'static {
     /// Stores frames and moves the cursor to the last one's sequence number, in one transaction. Frames whose number
     /// is not beyond the stored cursor must already be stored and are to be skipped by the caller.
     fn write(&self, stream: Uuid, frames: &[Frame]) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Takes note that a stream is stored as a whole and gets no more frames. May be said again.
+    fn finish(&self, stream: Uuid) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
 /// Why frames were not stored.

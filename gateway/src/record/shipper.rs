@@ -16,7 +16,7 @@ use super::ship::{Entry, Frame, LossWhy, Sink, SinkError};
 use super::spool::{Job, Log, Queue, Raw, Read, Reader, Streams};
 
 /// Bytes of a batch; one frame may exceed it.
-const BATCH: usize = 8 << 20;
+const BATCH: usize = 4 << 20;
 
 /// How often a segment that cannot be read, or a dead letter that cannot be kept, is tried.
 const TRIES: u32 = 5;
@@ -108,7 +108,7 @@ impl Shipper {
             let over = self.queue.is_over();
             if own.cursor >= self.own.durable() && self.orphans.is_empty() {
                 if over {
-                    self.remove(own.log).await;
+                    self.remove(own.log, sink).await;
                 }
                 return;
             }
@@ -125,14 +125,20 @@ impl Shipper {
             }
             self.orphans.pop_front();
             tracing::info!(stream = %course.log.stream, "the spool of a dead process is stored");
-            self.remove(course.log).await;
+            self.remove(course.log, sink).await;
         }
         self.ship_batch(own, sink).await;
         !self.orphans.is_empty() || self.own.durable().saturating_sub(own.cursor) >= self.rows as u64
     }
 
-    async fn remove(&self, log: Arc<Log>) {
+    /// Removes a stream that is stored as a whole. Where the store cannot be told so, the files stay, and the next
+    /// start finds them and tells it.
+    async fn remove<S: Sink>(&self, log: Arc<Log>, sink: &S) {
         let (streams, stream) = (self.streams.clone(), log.stream);
+        if let Err(error) = sink.finish(stream).await {
+            tracing::warn!(%error, %stream, "a stored spool cannot be closed yet");
+            return;
+        }
         if let Err(error) = blocking(move || streams.remove(&log)).await {
             tracing::error!(%error, %stream, "a stored spool cannot be removed");
         }

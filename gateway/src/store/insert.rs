@@ -3,10 +3,13 @@
 //! A frame can come twice under two numbers: a spool writes again what a failed sync may or may not have kept. The
 //! first one stands, hence "do nothing" on a conflict.
 
+use std::collections::HashSet;
+
 use sqlx::postgres::PgBindIterExt;
-use sqlx::{PgConnection, query};
+use sqlx::{PgConnection, query, query_scalar};
 use uuid::Uuid;
 
+use super::leaves::insert_pending;
 use super::rows::{
     Batch, BeginRow, EndRow, LossRow, NAME, Nth, PayloadRow, SENTENCE, answer_preview, finishes, fit, micros, promise,
     signed, small,
@@ -17,32 +20,42 @@ use crate::record::Attempt;
 /// Bytes of payload in one statement at most, so that a batch of long replies stays far from the protocol's bound.
 const STATEMENT_BYTES: usize = 16 << 20;
 
-/// Inserts all rows of a batch; the caller's transaction makes them one.
+/// Inserts all rows of a batch, and their leaves for the sealer; the caller's transaction makes them one.
 pub(super) async fn insert_rows(
     connection: &mut PgConnection,
     stream: Uuid,
-    batch: &Batch<'_>,
+    batch: &mut Batch<'_>,
+    log: Uuid,
 ) -> Result<(), sqlx::Error> {
-    insert_begins(connection, stream, &batch.begins).await?;
-    insert_ends(connection, stream, &batch.ends).await?;
+    let mut inserted = insert_begins(connection, stream, &batch.begins).await?;
+    inserted.extend(insert_ends(connection, stream, &batch.ends).await?);
+    if inserted.len() < batch.begins.len() + batch.ends.len() {
+        let inserted: HashSet<i64> = inserted.into_iter().collect();
+        batch.drafts.iter_mut().for_each(|draft| draft.mark_unless(&inserted));
+    }
     insert_payloads(connection, &batch.payloads).await?;
     insert_findings(connection, &batch.findings).await?;
     insert_evidence(connection, &batch.evidence).await?;
     insert_attempts(connection, &batch.attempts).await?;
-    insert_losses(connection, stream, &batch.losses).await
+    insert_losses(connection, stream, &batch.losses).await?;
+    insert_pending(connection, batch.drafts.iter().map(|draft| draft.leaf(log, stream))).await
 }
 
-async fn insert_begins(connection: &mut PgConnection, stream: Uuid, rows: &[BeginRow<'_>]) -> Result<(), sqlx::Error> {
+async fn insert_begins(
+    connection: &mut PgConnection,
+    stream: Uuid,
+    rows: &[BeginRow<'_>],
+) -> Result<Vec<i64>, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    query(
+    query_scalar(
         "INSERT INTO record_begin (stream, exchange, occurred_at, sequence, accepted_at, dialect, caller, team,
-             role, key_id, peer, client_request_id, model, streamed, snapshot, recording, request_bytes, preview)
+             role, key_id, peer, client_request_id, model, streamed, snapshot, recording, request_bytes, preview, salt)
          SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[],
              $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[],
-             $15::text[], $16::text[], $17::bigint[], $18::text[])
-         ON CONFLICT DO NOTHING",
+             $15::text[], $16::text[], $17::bigint[], $18::text[], $19::bytea[])
+         ON CONFLICT DO NOTHING RETURNING sequence",
     )
     .bind(stream)
     .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
@@ -62,38 +75,42 @@ async fn insert_begins(connection: &mut PgConnection, stream: Uuid, rows: &[Begi
     .bind(rows.iter().map(|row| promise(row.begin.recording)).bind_iter())
     .bind(rows.iter().map(|row| signed(row.begin.request.len())).bind_iter())
     .bind(rows.iter().map(|row| row.preview.as_deref()).bind_iter())
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(rows.iter().map(|row| row.salt).bind_iter())
+    .fetch_all(connection)
+    .await
 }
 
-async fn insert_ends(connection: &mut PgConnection, stream: Uuid, rows: &[EndRow<'_>]) -> Result<(), sqlx::Error> {
+async fn insert_ends(
+    connection: &mut PgConnection,
+    stream: Uuid,
+    rows: &[EndRow<'_>],
+) -> Result<Vec<i64>, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    query(
+    query_scalar(
         "INSERT INTO record_end (stream, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream,
              upstream_model, upstream_reply_id, outcome, manners, language, confidence, decided_by, signal,
              detector, verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens,
              completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
-             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview)
+             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt)
          SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
              decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
              prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
-             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview
+             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt
          FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
              $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
              $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
              $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
-             $34::bigint[], $35::bigint[], $36::text[])
+             $34::bigint[], $35::bigint[], $36::text[], $37::bytea[])
              AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
              upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
              verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
              reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
-             total_us, reply_bytes, unkept_bytes, unread_frames, preview)
-         ON CONFLICT DO NOTHING",
+             total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt)
+         ON CONFLICT DO NOTHING RETURNING sequence",
     )
     .bind(stream)
     .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
@@ -133,9 +150,9 @@ async fn insert_ends(connection: &mut PgConnection, stream: Uuid, rows: &[EndRow
     .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_bytes))).bind_iter())
     .bind(rows.iter().map(|row| row.end.map_or(0, |end| i64::from(end.unread_frames))).bind_iter())
     .bind(rows.iter().map(|row| row.end.and_then(answer_preview)).bind_iter())
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(rows.iter().map(|row| row.salt).bind_iter())
+    .fetch_all(connection)
+    .await
 }
 
 async fn insert_payloads(connection: &mut PgConnection, rows: &[PayloadRow]) -> Result<(), sqlx::Error> {
@@ -158,9 +175,9 @@ async fn insert_some_payloads(connection: &mut PgConnection, rows: &[PayloadRow]
         return Ok(());
     }
     query(
-        "INSERT INTO payload (exchange, occurred_at, part, codec, size, bytes)
+        "INSERT INTO payload (exchange, occurred_at, part, codec, size, bytes, salt)
          SELECT *
-         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bytea[])
+         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[])
          ON CONFLICT DO NOTHING",
     )
     .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
@@ -169,6 +186,7 @@ async fn insert_some_payloads(connection: &mut PgConnection, rows: &[PayloadRow]
     .bind(rows.iter().map(|row| row.codec).bind_iter())
     .bind(rows.iter().map(|row| row.size).bind_iter())
     .bind(rows.iter().map(|row| row.bytes.as_ref()).bind_iter())
+    .bind(rows.iter().map(|row| row.salt).bind_iter())
     .execute(connection)
     .await?;
     Ok(())
@@ -256,9 +274,9 @@ async fn insert_losses(connection: &mut PgConnection, stream: Uuid, rows: &[Loss
         return Ok(());
     }
     query(
-        "INSERT INTO loss (stream, sequence, occurred_at, count, why)
+        "INSERT INTO loss (stream, sequence, occurred_at, count, why, salt)
          SELECT $1, *
-         FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[])
+         FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::bytea[])
          ON CONFLICT DO NOTHING",
     )
     .bind(stream)
@@ -266,6 +284,7 @@ async fn insert_losses(connection: &mut PgConnection, stream: Uuid, rows: &[Loss
     .bind(rows.iter().map(|row| row.at).bind_iter())
     .bind(rows.iter().map(|row| row.count).bind_iter())
     .bind(rows.iter().map(|row| row.why).bind_iter())
+    .bind(rows.iter().map(|row| row.salt).bind_iter())
     .execute(connection)
     .await?;
     Ok(())

@@ -13,8 +13,10 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
+    Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
+];
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]

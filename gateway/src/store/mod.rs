@@ -8,7 +8,11 @@
 //! | [`migrate`] | brings the schema to this version |
 //! | `partitions` | makes the days and months that rows fall into |
 //! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
+//! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
+//! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
+//! | [`proofs`], `told` | evidence bundles out of it |
+//! | [`custody`], [`retention`] | what takes records away, and what keeps them |
 //! | [`keys`] | callers' keys |
 
 mod pool;
@@ -17,13 +21,20 @@ pub mod managed;
 pub mod migrate;
 
 mod insert;
+mod leaves;
 mod partitions;
 mod payload;
 mod rows;
+mod told;
 mod write;
 
+pub mod custody;
+mod events;
 pub mod keys;
+pub mod proofs;
 pub mod records;
+pub mod retention;
+pub mod seal;
 pub mod texts;
 pub mod trace;
 

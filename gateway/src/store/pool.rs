@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
+use uuid::Uuid;
 
 use super::managed::Place;
 use super::partitions::Known;
@@ -29,6 +30,7 @@ pub struct Store {
     pub(super) pool: PgPool,
     pub(super) options: PgConnectOptions,
     pub(super) known: Arc<Known>,
+    pub(super) log: Arc<tokio::sync::OnceCell<Uuid>>,
 }
 
 /// Why the store did not do what was asked.
@@ -83,7 +85,7 @@ impl Store {
             .max_lifetime(None)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
             .connect_lazy_with(options.clone());
-        Self { pool, options, known: Arc::default() }
+        Self { pool, options, known: Arc::default(), log: Arc::default() }
     }
 
     /// Whether the database answers, and why not. It uses a connection of its own: a full pool is no outage.

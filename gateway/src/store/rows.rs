@@ -1,6 +1,7 @@
 //! Frames as rows: what goes into which table, in texts that Postgres can take. It speaks no SQL.
 
 use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,13 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
 use crate::config::Recording;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
+use crate::ledger::hash::Hash;
+use crate::ledger::leaf::{Kind, Part};
+use crate::ledger::row;
 use crate::record::{Attempt, Begin, End, Entry, Frame};
 
 /// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
@@ -36,6 +41,7 @@ pub(super) struct BeginRow<'a> {
     pub(super) sequence: i64,
     pub(super) begin: &'a Begin,
     pub(super) preview: Option<String>,
+    pub(super) salt: Salt,
 }
 
 /// A row of `record_end`; without an end where the exchange was closed afterwards.
@@ -46,6 +52,7 @@ pub(super) struct EndRow<'a> {
     pub(super) at: OffsetDateTime,
     pub(super) ending: &'static str,
     pub(super) end: Option<&'a End>,
+    pub(super) salt: Salt,
 }
 
 impl EndRow<'_> {
@@ -75,6 +82,7 @@ pub(super) struct PayloadRow {
     pub(super) codec: &'static str,
     pub(super) size: i64,
     pub(super) bytes: Bytes,
+    pub(super) salt: Salt,
 }
 
 /// A row of `loss`.
@@ -84,6 +92,7 @@ pub(super) struct LossRow {
     pub(super) at: OffsetDateTime,
     pub(super) count: i64,
     pub(super) why: &'static str,
+    pub(super) salt: Salt,
 }
 
 /// One of several things of an exchange, with its place among them.
@@ -94,7 +103,7 @@ pub(super) struct Nth<'a, T> {
     pub(super) thing: &'a T,
 }
 
-/// All rows of a batch.
+/// All rows of a batch, and the leaf that each frame of it gets.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
     pub(super) begins: Vec<BeginRow<'a>>,
@@ -104,66 +113,113 @@ pub(super) struct Batch<'a> {
     pub(super) evidence: Vec<Nth<'a, Evidence>>,
     pub(super) attempts: Vec<Nth<'a, Attempt>>,
     pub(super) losses: Vec<LossRow>,
+    pub(super) drafts: Vec<Draft>,
     packer: Packer,
 }
 
 impl<'a> Batch<'a> {
     /// Sorts frames into rows.
-    pub(super) fn of(frames: &'a [Frame]) -> Self {
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub(super) fn of(frames: &'a [Frame]) -> io::Result<Self> {
         let mut batch = Self::default();
         for frame in frames {
-            let sequence = signed(frame.sequence);
             match &frame.entry {
-                Entry::Begin(begin) => batch.begin(sequence, begin),
-                Entry::End(end) => batch.end(sequence, end),
-                Entry::Closed { exchange, why } => batch.ends.push(EndRow {
-                    key: key(*exchange, frame.at),
-                    sequence,
-                    at: frame.at,
-                    ending: why.name(),
-                    end: None,
-                }),
-                Entry::Loss { count, why } => {
-                    batch.losses.push(LossRow { sequence, at: frame.at, count: signed(*count), why: why.name() });
+                Entry::Begin(begin) => batch.begin(frame, begin)?,
+                Entry::End(end) => batch.end(frame, end)?,
+                Entry::Closed { exchange, why } => {
+                    let key = key(*exchange, frame.at);
+                    let sequence = signed(frame.sequence);
+                    batch.ends.push(EndRow {
+                        key,
+                        sequence,
+                        at: frame.at,
+                        ending: why.name(),
+                        end: None,
+                        salt: salt()?,
+                    });
+                    batch.draft_end(frame, Vec::new());
                 }
+                Entry::Loss { count, why } => batch.loss(frame, *count, why.name())?,
             }
         }
-        batch
+        Ok(batch)
     }
 
-    fn begin(&mut self, sequence: i64, begin: &'a Begin) {
+    fn begin(&mut self, frame: &Frame, begin: &'a Begin) -> io::Result<()> {
         let key = key(begin.exchange, begin.at);
-        self.begins.push(BeginRow { key, sequence, begin, preview: begin.preview.as_deref().map(preview) });
-        self.payload(key, "request", std::slice::from_ref(&begin.request));
+        let preview = begin.preview.as_deref().map(preview);
+        let row = BeginRow { key, sequence: signed(frame.sequence), begin, preview, salt: salt()? };
+        let hash = Hash::row(&row.salt, row::text(&begin_text(frame.stream, &row)).as_bytes());
+        let mut parts = Vec::new();
+        self.payload(key, "request", std::slice::from_ref(&begin.request), &mut parts)?;
         if !begin.headers.is_empty() {
-            self.payload(key, "headers", &[serde_json::to_vec(&begin.headers).unwrap_or_default().into()]);
+            let headers = serde_json::to_vec(&begin.headers).unwrap_or_default().into();
+            self.payload(key, "headers", &[headers], &mut parts)?;
         }
+        self.drafts.push(Draft {
+            kind: Kind::Begin,
+            record: key.exchange,
+            sequence: row.sequence,
+            time: begin.at,
+            row: hash,
+            parts,
+        });
+        self.begins.push(row);
+        Ok(())
     }
 
-    fn end(&mut self, sequence: i64, end: &'a End) {
+    fn end(&mut self, frame: &Frame, end: &'a End) -> io::Result<()> {
         let key = key(end.exchange, end.at);
-        self.ends.push(EndRow { key, sequence, at: end.at, ending: end.ending.name(), end: Some(end) });
+        let sequence = signed(frame.sequence);
+        self.ends.push(EndRow { key, sequence, at: end.at, ending: end.ending.name(), end: Some(end), salt: salt()? });
         self.findings.extend(numbered(key, &end.findings));
         self.evidence.extend(numbered(key, &end.verdict.evidence));
         self.attempts.extend(numbered(key, &end.attempts));
+        let mut parts = Vec::new();
         if let Some(sent) = &end.sent {
-            self.payload(key, "sent", std::slice::from_ref(sent));
+            self.payload(key, "sent", std::slice::from_ref(sent), &mut parts)?;
         }
-        self.payload(key, "received", &end.received);
+        self.payload(key, "received", &end.received, &mut parts)?;
         if let Some(delivered) = &end.delivered {
-            self.payload(key, "delivered", delivered);
+            self.payload(key, "delivered", delivered, &mut parts)?;
         }
         if !end.segments.is_empty() {
-            self.payload(key, "segments", &[write_segments(&end.segments)]);
+            self.payload(key, "segments", &[write_segments(&end.segments)], &mut parts)?;
         }
+        self.draft_end(frame, parts);
+        Ok(())
     }
 
-    fn payload(&mut self, key: Key, part: &'static str, parts: &[Bytes]) {
-        let size: usize = parts.iter().map(Bytes::len).sum();
+    /// The leaf of the end that was pushed last.
+    fn draft_end(&mut self, frame: &Frame, parts: Vec<Part>) {
+        let Some(end) = self.ends.last() else { return };
+        let hash = Hash::row(&end.salt, row::text(&end_text(frame.stream, end)).as_bytes());
+        let (record, sequence, time) = (end.key.exchange, end.sequence, end.at);
+        self.drafts.push(Draft { kind: Kind::End, record, sequence, time, row: hash, parts });
+    }
+
+    fn loss(&mut self, frame: &Frame, count: u64, why: &'static str) -> io::Result<()> {
+        let sequence = signed(frame.sequence);
+        let loss = LossRow { sequence, at: frame.at, count: signed(count), why, salt: salt()? };
+        let hash = Hash::row(&loss.salt, row::text(&loss_text(frame.stream, &loss)).as_bytes());
+        let (kind, record, time, parts) = (Kind::Loss, Uuid::nil(), frame.at, Vec::new());
+        self.drafts.push(Draft { kind, record, sequence, time, row: hash, parts });
+        self.losses.push(loss);
+        Ok(())
+    }
+
+    fn payload(&mut self, key: Key, part: &'static str, pieces: &[Bytes], parts: &mut Vec<Part>) -> io::Result<()> {
+        let size: usize = pieces.iter().map(Bytes::len).sum();
         if size > 0 {
-            let (codec, bytes) = self.packer.pack(parts);
-            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes });
+            let salt = salt()?;
+            let hash = Hash::payload(&salt, pieces);
+            parts.push(Part { name: part.to_owned(), size: size as u64, hash });
+            let (codec, bytes) = self.packer.pack(pieces);
+            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes, salt });
         }
+        Ok(())
     }
 }
 

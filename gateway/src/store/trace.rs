@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use sqlx::postgres::PgRow;
-use sqlx::{Row, query, query_as};
+use sqlx::{PgExecutor, Row, query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -156,9 +156,9 @@ async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, E
     let records = load(store, ids).await?;
     let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
     let wanted = (exchanges.as_slice(), times.as_slice());
-    let mut findings = gathered(findings(store, wanted).await?);
-    let mut evidence = gathered(evidence(store, wanted).await?);
-    let mut attempts = gathered(attempts(store, wanted).await?);
+    let mut findings = gathered(findings(&store.pool, wanted).await?);
+    let mut evidence = gathered(evidence(&store.pool, wanted).await?);
+    let mut attempts = gathered(attempts(&store.pool, wanted).await?);
     let mut payloads = gathered(payloads(store, wanted, parts).await?);
     let trace = |record: Record| {
         let exchange = record.exchange;
@@ -175,7 +175,7 @@ async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, E
 }
 
 /// What belongs to each exchange, in the order it came.
-fn gathered<T>(rows: Vec<(Uuid, T)>) -> HashMap<Uuid, Vec<T>> {
+pub(super) fn gathered<T>(rows: Vec<(Uuid, T)>) -> HashMap<Uuid, Vec<T>> {
     let mut all: HashMap<Uuid, Vec<T>> = HashMap::new();
     for (exchange, row) in rows {
         all.entry(exchange).or_default().push(row);
@@ -184,9 +184,12 @@ fn gathered<T>(rows: Vec<(Uuid, T)>) -> HashMap<Uuid, Vec<T>> {
 }
 
 /// Exchanges and their partition keys, as two arrays of equal length.
-type Wanted<'a> = (&'a [Uuid], &'a [OffsetDateTime]);
+pub(super) type Wanted<'a> = (&'a [Uuid], &'a [OffsetDateTime]);
 
-async fn findings(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredFinding)>, Error> {
+pub(super) async fn findings<'e>(
+    executor: impl PgExecutor<'e>,
+    (exchanges, times): Wanted<'_>,
+) -> Result<Vec<(Uuid, StoredFinding)>, Error> {
     let rows = query(
         "SELECT f.exchange, rule, pack, topic, detector, channel, choice, part, span_start, span_end, action, enforced,
                 severity
@@ -196,7 +199,7 @@ async fn findings(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(
     )
     .bind(exchanges)
     .bind(times)
-    .fetch_all(&store.pool)
+    .fetch_all(executor)
     .await?;
     let read = |row: &PgRow| {
         let finding = StoredFinding {
@@ -218,7 +221,10 @@ async fn findings(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(
     Ok(rows.iter().map(read).collect::<Result<_, sqlx::Error>>()?)
 }
 
-async fn evidence(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredEvidence)>, Error> {
+pub(super) async fn evidence<'e>(
+    executor: impl PgExecutor<'e>,
+    (exchanges, times): Wanted<'_>,
+) -> Result<Vec<(Uuid, StoredEvidence)>, Error> {
     let rows: Vec<(Uuid, String, i64, i64, String)> = query_as(
         "SELECT e.exchange, channel, span_start, span_end, what
          FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
@@ -227,7 +233,7 @@ async fn evidence(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(
     )
     .bind(exchanges)
     .bind(times)
-    .fetch_all(&store.pool)
+    .fetch_all(executor)
     .await?;
     let read = |(exchange, channel, start, end, what)| (exchange, StoredEvidence { channel, start, end, what });
     Ok(rows.into_iter().map(read).collect())
@@ -236,7 +242,10 @@ async fn evidence(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(
 /// A row of `attempt`.
 type AttemptRow = (Uuid, String, Option<i16>, Option<String>, i64);
 
-async fn attempts(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(Uuid, StoredAttempt)>, Error> {
+pub(super) async fn attempts<'e>(
+    executor: impl PgExecutor<'e>,
+    (exchanges, times): Wanted<'_>,
+) -> Result<Vec<(Uuid, StoredAttempt)>, Error> {
     let rows: Vec<AttemptRow> = query_as(
         "SELECT a.exchange, upstream, status, fault, took_us
          FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
@@ -245,7 +254,7 @@ async fn attempts(store: &Store, (exchanges, times): Wanted<'_>) -> Result<Vec<(
     )
     .bind(exchanges)
     .bind(times)
-    .fetch_all(&store.pool)
+    .fetch_all(executor)
     .await?;
     let read =
         |(exchange, upstream, status, fault, took_us)| (exchange, StoredAttempt { upstream, status, fault, took_us });
@@ -261,9 +270,13 @@ async fn payloads(
     parts: Parts,
 ) -> Result<Vec<(Uuid, (String, Payload))>, Error> {
     let rows: Vec<PayloadRow> = query_as(
-        "SELECT p.exchange, part, codec, size, bytes
-         FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+        "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at))
+         SELECT p.exchange, part, codec, size, bytes FROM wanted
          JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
+         WHERE $3::text[] IS NULL OR part = ANY ($3)
+         UNION ALL
+         SELECT p.exchange, part, codec, size, bytes FROM wanted
+         JOIN payload_kept p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
          WHERE $3::text[] IS NULL OR part = ANY ($3)",
     )
     .bind(exchanges)

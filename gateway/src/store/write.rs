@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, query, query_scalar};
+use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::insert::insert_rows;
+use super::leaves::{Draft, insert_pending};
 use super::rows::{Batch, signed};
 use super::{Error, Store};
+use crate::ledger::leaf::Kind;
 use crate::record::{Frame, Sink, SinkError};
 
 /// Longest that a batch may take.
@@ -15,26 +17,36 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Sink for Store {
     async fn position(&self, stream: Uuid) -> Result<u64, SinkError> {
-        let stored = async { cursor(&mut *self.pool.acquire().await?, stream).await };
-        let last = within_time(stored).await?.map_err(Error::from)?;
-        Ok(u64::try_from(last).unwrap_or_default())
+        let stored = async {
+            let log = self.log().await?;
+            let mut transaction = self.pool.begin().await?;
+            let last = cursor(&mut transaction, stream, log).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(last)
+        };
+        Ok(u64::try_from(within_time(stored).await??).unwrap_or_default())
     }
 
     async fn write(&self, stream: Uuid, frames: &[Frame]) -> Result<(), SinkError> {
         within_time(self.store_frames(stream, frames)).await?
     }
+
+    async fn finish(&self, stream: Uuid) -> Result<(), SinkError> {
+        Ok(within_time(self.close_stream(stream)).await??)
+    }
 }
 
 impl Store {
     async fn store_frames(&self, stream: Uuid, frames: &[Frame]) -> Result<(), SinkError> {
-        let batch = Batch::of(frames);
+        let mut batch = Batch::of(frames).map_err(sqlx::Error::from).map_err(Error::from)?;
+        let log = self.log().await?;
         self.make_partitions(&batch).await?;
-        match Box::pin(self.insert(stream, frames, &batch)).await {
+        match Box::pin(self.insert(stream, frames, &mut batch, log)).await {
             Err(error) if lacks_partition(&error) => {
                 self.known.forget();
                 self.make_partitions(&batch).await?;
                 // Still lacking it is no fault of the rows.
-                let again = Box::pin(self.insert(stream, frames, &batch)).await;
+                let again = Box::pin(self.insert(stream, frames, &mut batch, log)).await;
                 again.map_err(|error| match lacks_partition(&error) {
                     true => SinkError::Unavailable(Error::from(error).to_string()),
                     false => Error::from(error).into(),
@@ -44,6 +56,23 @@ impl Store {
         }
     }
 
+    /// Says that all of a stream is stored; once, however often it is said.
+    async fn close_stream(&self, stream: Uuid) -> Result<(), Error> {
+        let log = self.log().await?;
+        let mut transaction = self.pool.begin().await?;
+        let last: Option<i64> = query_scalar(
+            "UPDATE stream SET closed = now() WHERE stream = $1 AND closed IS NULL RETURNING last_sequence",
+        )
+        .bind(stream)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(last) = last {
+            let leaf = Draft::place(Kind::StreamClose, stream, last).leaf(log, stream);
+            insert_pending(&mut transaction, std::iter::once(leaf)).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     async fn make_partitions(&self, batch: &Batch<'_>) -> Result<(), Error> {
         let begins = batch.begins.iter().map(|row| row.key.occurred_at);
         let ends = batch.ends.iter().map(|row| row.key.occurred_at);
@@ -51,15 +80,21 @@ impl Store {
     }
 
     /// One transaction: the cursor is locked, the rows beyond it are inserted, the cursor is moved.
-    async fn insert(&self, stream: Uuid, frames: &[Frame], batch: &Batch<'_>) -> Result<(), sqlx::Error> {
+    async fn insert(
+        &self,
+        stream: Uuid,
+        frames: &[Frame],
+        batch: &mut Batch<'_>,
+        log: Uuid,
+    ) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let stored = cursor(&mut transaction, stream).await?;
+        let stored = cursor(&mut transaction, stream, log).await?;
         // Another shipper of the same stream may have come first; what it stored is not stored again.
         let new = frames.partition_point(|frame| signed(frame.sequence) <= stored);
         match frames.get(new..) {
             Some([]) | None => return transaction.rollback().await,
-            Some(_) if new == 0 => insert_rows(&mut transaction, stream, batch).await?,
-            Some(rest) => insert_rows(&mut transaction, stream, &Batch::of(rest)).await?,
+            Some(_) if new == 0 => insert_rows(&mut transaction, stream, batch, log).await?,
+            Some(rest) => insert_rows(&mut transaction, stream, &mut Batch::of(rest)?, log).await?,
         }
         query("UPDATE stream SET last_sequence = $2 WHERE stream = $1")
             .bind(stream)
@@ -91,12 +126,17 @@ fn lacks_partition(error: &sqlx::Error) -> bool {
 }
 
 /// Registers a stream, locks it for the transaction, and gives the last sequence number that is stored.
-async fn cursor(connection: &mut PgConnection, stream: Uuid) -> Result<i64, sqlx::Error> {
-    query_scalar(
+async fn cursor(connection: &mut PgConnection, stream: Uuid, log: Uuid) -> Result<i64, sqlx::Error> {
+    let (last, new): (i64, bool) = query_as(
         "INSERT INTO stream (stream) VALUES ($1)
-         ON CONFLICT (stream) DO UPDATE SET heartbeat = now() RETURNING last_sequence",
+         ON CONFLICT (stream) DO UPDATE SET heartbeat = now() RETURNING last_sequence, xmax = 0",
     )
     .bind(stream)
-    .fetch_one(connection)
-    .await
+    .fetch_one(&mut *connection)
+    .await?;
+    if new {
+        let leaf = Draft::place(Kind::StreamOpen, stream, 0).leaf(log, stream);
+        insert_pending(connection, std::iter::once(leaf)).await?;
+    }
+    Ok(last)
 }

@@ -47,6 +47,13 @@ impl Sink for Memory {
         }
         Ok(())
     }
+
+    async fn finish(&self, stream: Uuid) -> Result<(), SinkError> {
+        let mut state = self.state.lock().unwrap();
+        state.away()?;
+        assert!(state.cursors.contains_key(&stream), "a stream that nobody knows was closed");
+        Ok(())
+    }
 }
 
 impl Memory {

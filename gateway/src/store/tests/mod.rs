@@ -4,8 +4,10 @@
 mod cluster;
 mod fixtures;
 mod keys;
+mod ledger;
 mod migrate;
 mod records;
+mod roles;
 mod write;
 
 use std::ffi::OsString;
