@@ -146,23 +146,34 @@ const fn token(kind: &'static str, name: &'static str, pattern: &'static str, ch
 /// Bits per character below which a text is no key.
 const RANDOM: f64 = 2.8;
 
+/// Bytes of a match that are looked at once more. A match that grows is looked at wherever it may end, so that looking at
+/// all of it each time would cost its length squared.
+const LOOKED_AT: usize = 256;
+
+/// The begin of a match, as far as it is looked at.
+fn head(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LOOKED_AT)).unwrap_or_default()
+}
+
 /// What looks random and is no placeholder.
 fn random(text: &str) -> Option<Range<usize>> {
+    let (whole_text, text) = (text, head(text));
     let body = text.rsplit(['_', '-', '.']).find(|part| part.len() >= 10).unwrap_or(text);
-    (entropy(body) >= RANDOM && !is_placeholder(text)).then(|| whole(text))?
+    (entropy(body) >= RANDOM && !is_placeholder(text)).then(|| whole(whole_text))?
 }
 
 /// The value after a name and a sign, if it looks random.
 fn assigned(text: &str) -> Option<Range<usize>> {
     let start = value_start(text)?;
-    let value = text.get(start..)?;
+    let value = head(text.get(start..)?);
     (entropy(value) >= RANDOM && !is_placeholder(value)).then_some(start..text.len())
 }
 
 /// As [`assigned`], for names that also stand before ordinary words: the value must mix kinds of characters.
 fn assigned_generic(text: &str) -> Option<Range<usize>> {
     let start = value_start(text)?;
-    let value = text.get(start..)?.trim_end_matches(['.', '!']);
+    let all = text.get(start..)?.trim_end_matches(['.', '!']);
+    let value = head(all);
     let has = |kind: fn(&char) -> bool| usize::from(value.chars().any(|c| kind(&c)));
     let kinds = has(char::is_ascii_lowercase)
         + has(char::is_ascii_uppercase)
@@ -172,7 +183,7 @@ fn assigned_generic(text: &str) -> Option<Range<usize>> {
     let mixed = kinds >= 3 || (kinds == 2 && digits >= 2);
     let is_number = value.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '/'));
     (value.len() >= 8 && mixed && digits > 0 && !is_number && entropy(value) >= RANDOM && !is_placeholder(value))
-        .then(|| start..start + value.len())
+        .then(|| start..start + all.len())
 }
 
 /// Where the value of an assignment begins.
