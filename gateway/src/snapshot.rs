@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub routes: Table,
     /// Says what models did.
     pub judge: Judge,
+    /// The settings as they are shown: every value, secrets masked.
+    pub shown: String,
     /// SHA-256 over settings (secrets masked), rules and the detector's version, in hexadecimal.
     pub digest: Arc<str>,
 }
@@ -37,6 +39,13 @@ impl Snapshot {
         let text = format!("{}\n{}\n{}", loaded.resolved, rules.digest(), judge.version());
         let digest = digest(&SHA256, text.as_bytes());
         let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { config: loaded.config, rules, routes, judge, digest: hexadecimal.into() })
+        let shown = format!("{:#}", loaded.resolved);
+        Ok(Self { config: loaded.config, rules, routes, judge, shown, digest: hexadecimal.into() })
+    }
+
+    /// What it consists of, as texts with names: the settings and every pack.
+    pub fn documents(&self) -> Vec<(String, String)> {
+        let packs = self.rules.packs().map(|(name, text)| (format!("{name}.yaml"), text.to_owned()));
+        std::iter::once(("settings.json".to_owned(), self.shown.clone())).chain(packs).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::gateway::{Gateway, Setup, candor};
+use crate::harness::gateway::{Gateway, Setup, UPSTREAM_KEY, candor};
 use crate::harness::script::{DONE, Reply, finish, say, think};
 use crate::harness::upstream::Upstream;
 use crate::harness::wait::{until, within};
@@ -137,7 +137,9 @@ async fn a_bundle_is_verified_by_two_programs_and_both_name_what_was_tampered_wi
     sealed(&gateway, 6).await;
     let later = exported(&gateway, "later.jsonl").await;
     let text = fs::read_to_string(&later).expect("a bundle");
-    assert!(!text.contains("RW1wdHk=") && text.contains("art. 17"));
+    assert!(text.contains("art. 17"));
+    assert!(text.contains("/settings.json"), "what was in force is in the bundle");
+    assert!(!text.contains(UPSTREAM_KEY), "and secrets are not");
     let both = ["--key", key.as_str(), "--checkpoint", kept.as_str()];
     check(&later, &both, 0, json!({"erased-under-authority": 1, "present-verified": 5})).await;
     let again = gateway.candor(&["records", "export", "--all", "--bundle", &later.to_string_lossy()]).await;

@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use super::build::keyring_copy;
 use super::sealing::Sealer;
 use super::watch::Database;
-use crate::config::{Config, Retention};
+use crate::config::Retention;
 use crate::identify::Keys;
 use crate::record::{Shipper, wall_clock};
+use crate::snapshot::Snapshot;
+use crate::store::events::policy;
 use crate::store::retention::{Dropped, enforce};
 use crate::store::search::index_a_day;
 use crate::store::{Store, migrate};
@@ -35,6 +37,7 @@ pub(super) struct Background {
     sealing: JoinHandle<Sealer>,
     retaining: JoinHandle<()>,
     indexing: Option<JoinHandle<()>>,
+    announcing: JoinHandle<()>,
     stop_sealing: oneshot::Sender<()>,
 }
 
@@ -49,7 +52,8 @@ pub(super) struct Beside {
 
 impl Background {
     /// Starts all of it. A database that answers is migrated before this comes back; one that does not, when it does.
-    pub(super) async fn start(beside: Beside, config: &Config) -> Self {
+    pub(super) async fn start(beside: Beside, snapshot: &Snapshot) -> Self {
+        let config = &snapshot.config;
         let Beside { store, shipper, sealer, keys, database } = beside;
         let (migrated, ready) = watch::channel(false);
         if try_migrate(&store, &database).await {
@@ -59,6 +63,8 @@ impl Background {
         let (stop_shipping, stop) = oneshot::channel();
         let retaining = runtime.spawn(retain(store.clone(), config.retention.clone(), ready.clone()));
         let indexing = config.payload_keys.is_empty().then(|| runtime.spawn(index(store.clone(), ready.clone())));
+        let announcing =
+            runtime.spawn(announce(store.clone(), snapshot.digest.clone(), snapshot.documents(), ready.clone()));
         let (stop_sealing, no_more) = oneshot::channel();
         let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
@@ -76,13 +82,14 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining, indexing }
+        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining, indexing, announcing }
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
         self.retaining.abort();
+        self.announcing.abort();
         self.indexing.inspect(JoinHandle::abort);
         let _ = self.stop_shipping.send(());
         // A database that is away is not waited for: the spool keeps what it did not get.
@@ -163,6 +170,20 @@ async fn retain(store: Store, retention: Retention, mut ready: watch::Receiver<b
             Err(error) => tracing::warn!(%error, "retention waits for the database"),
         }
         tokio::time::sleep(RETAIN).await;
+    }
+}
+
+/// Notes in the ledger what rules and settings are in force, as soon as the database is ready.
+async fn announce(store: Store, digest: Arc<str>, documents: Vec<(String, String)>, mut ready: watch::Receiver<bool>) {
+    if ready.wait_for(|ready| *ready).await.is_err() {
+        return;
+    }
+    while let Err(error) = policy(&store, &digest, &documents).await {
+        if !matches!(error, store::Error::Unavailable(_)) {
+            tracing::error!(%error, "the ledger does not say which rules are in force");
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, Error> {
     let shared = shared(&snapshot, backends, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
     let ledger = sealer.key();
     let beside = Beside { store, shipper, sealer, keys: shared.keys.clone(), database: shared.database.clone() };
-    let background = Background::start(beside, config).await;
+    let background = Background::start(beside, &snapshot).await;
     let (front, admin, admin_phase) = fronts(config, sockets, tls.clone(), &shared, closing)?;
     parts::count_front(&shared.metrics, front.counts());
     let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref(), ledger);

@@ -27,7 +27,10 @@ pub fn usual_packs() -> Vec<&'static str> {
 
 /// All rules in force.
 #[derive(Debug, Clone)]
-pub struct Rules(Arc<policies::Ruleset>);
+pub struct Rules {
+    ruleset: Arc<policies::Ruleset>,
+    packs: Arc<[policies::Pack]>,
+}
 
 impl Rules {
     /// Compiles shipped packs by name and pack files.
@@ -45,7 +48,7 @@ impl Rules {
             }
         }
         match policies::compile(&packs) {
-            Ok(ruleset) if mistakes.is_empty() => Ok(Self(Arc::new(ruleset))),
+            Ok(ruleset) if mistakes.is_empty() => Ok(Self { ruleset: Arc::new(ruleset), packs: packs.into() }),
             Ok(_) => Err(mistakes),
             Err(wrong) => {
                 mistakes.extend(wrong.iter().map(ToString::to_string));
@@ -57,19 +60,24 @@ impl Rules {
     /// Rules that are compiled already.
     #[cfg(test)]
     pub(super) fn of(ruleset: policies::Ruleset) -> Self {
-        Self(Arc::new(ruleset))
+        Self { ruleset: Arc::new(ruleset), packs: Arc::default() }
+    }
+
+    /// The packs that they were compiled from: name and text of each.
+    pub fn packs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.packs.iter().map(|pack| (pack.name.as_str(), pack.text.as_str()))
     }
 
     /// The compiled rules themselves, for commands that explain and test them.
     #[must_use]
     pub fn ruleset(&self) -> &Arc<policies::Ruleset> {
-        &self.0
+        &self.ruleset
     }
 
     /// SHA-256 of what the packs say, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> &str {
-        self.0.digest()
+        self.ruleset.digest()
     }
 
     /// The rules that watch an exchange of this caller with this model, accepted at a time.
@@ -83,7 +91,11 @@ impl Rules {
             at: Some(at.unix_timestamp()),
             upstream: None,
         };
-        Watch { rules: self.0.clone(), selection: self.0.select(&facts), course: policies::Course::new(&facts) }
+        Watch {
+            rules: self.ruleset.clone(),
+            selection: self.ruleset.select(&facts),
+            course: policies::Course::new(&facts),
+        }
     }
 }
 
@@ -92,7 +104,7 @@ impl Rules {
     #[must_use]
     pub fn topics_in(&self, texts: &[&str]) -> Vec<(String, String)> {
         let mut topics = Vec::new();
-        for hit in texts.iter().flat_map(|text| self.0.topics_in(text)) {
+        for hit in texts.iter().flat_map(|text| self.ruleset.topics_in(text)) {
             let topic = (hit.topic.to_string(), hit.pack.to_string());
             if !topics.contains(&topic) {
                 topics.push(topic);

@@ -1,15 +1,65 @@
 //! What happens to records after they are stored, as rows and leaves: erasures, holds, retention, other keys and rules.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
-use sqlx::{PgConnection, query};
+use sqlx::{PgConnection, query, query_scalar};
 use uuid::Uuid;
 
-use super::Error;
 use super::leaves::{Draft, insert_pending, salt};
+use super::{Error, Store};
 use crate::ledger::hash::Hash;
 use crate::ledger::leaf::Kind;
 use crate::ledger::row;
 use crate::record::wall_clock;
+
+/// The text of a change of rules or settings.
+#[derive(Serialize)]
+struct PolicyText<'a> {
+    before: Option<String>,
+    after: &'a str,
+    documents: Vec<DocumentText<'a>>,
+}
+
+#[derive(Serialize)]
+struct DocumentText<'a> {
+    name: &'a str,
+    digest: String,
+}
+
+/// Notes under which settings and rules records are made from now on, and keeps their texts. Tells whether that is news:
+/// what was in force last is not noted again.
+///
+/// # Errors
+/// The database is away or not migrated.
+pub async fn policy(store: &Store, snapshot: &str, documents: &[(String, String)]) -> Result<bool, Error> {
+    let log = store.log().await?;
+    let mut transaction = store.pool.begin().await?;
+    query("SELECT pg_advisory_xact_lock(7164098314)").execute(&mut *transaction).await?;
+    let before: Option<String> = query_scalar(
+        "SELECT text::json ->> 'after' FROM event WHERE kind = 'policy_change' ORDER BY occurred_at DESC LIMIT 1",
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if before.as_deref() == Some(snapshot) {
+        return Ok(false);
+    }
+    let mut told = Vec::new();
+    for (name, text) in documents {
+        let hash = digest(&SHA256, text.as_bytes());
+        let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        query("INSERT INTO document (digest, name, text) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(&hash)
+            .bind(name)
+            .bind(text.replace('\0', "\u{fffd}"))
+            .execute(&mut *transaction)
+            .await?;
+        told.push(DocumentText { name, digest: hash });
+    }
+    let text = PolicyText { before, after: snapshot, documents: told };
+    add(&mut transaction, log, Kind::PolicyChange, None, &text).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
 
 /// Writes an event down, and gives its leaf to the sealer; the caller's transaction makes it one with what it tells of.
 pub(super) async fn add(

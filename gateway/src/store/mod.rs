@@ -12,7 +12,7 @@
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`search`] | exchanges by the words of their texts |
-//! | [`seal`], `events` | the ledger's tree in the database: growing it, signing it, what happened to records |
+//! | [`seal`], [`events`] | the ledger's tree in the database: growing it, signing it, what happened to records |
 //! | [`proofs`], `told` | evidence bundles out of it |
 //! | [`custody`], [`retention`] | what takes records away, and what keeps them |
 //! | [`keys`] | callers' keys |
@@ -32,7 +32,7 @@ mod told;
 mod write;
 
 pub mod custody;
-mod events;
+pub mod events;
 pub mod keys;
 pub mod proofs;
 pub mod records;
