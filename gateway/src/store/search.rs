@@ -144,9 +144,10 @@ async fn read_rest(
 /// The database is away or not migrated.
 pub async fn index_a_day(store: &Store) -> Result<Option<(Date, u64)>, Error> {
     let today = wall_clock().to_offset(UtcOffset::UTC).date();
+    // The server may look at other tables' names before it joins; those have no date at their end.
     let day: Option<Date> = query_scalar(
         "SELECT d.day FROM (
-             SELECT to_date(right(c.relname, 10), 'YYYY_MM_DD') AS day
+             SELECT to_date(substring(c.relname FROM '[0-9]{4}_[0-9]{2}_[0-9]{2}$'), 'YYYY_MM_DD') AS day
              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'payload'::regclass) d
          WHERE d.day < $1 AND NOT EXISTS (SELECT FROM searchable s WHERE s.day = d.day) ORDER BY d.day LIMIT 1",
     )
