@@ -30,6 +30,8 @@ pub(crate) struct Loaded {
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) tokens: usize,
     pub(crate) template: Option<Template>,
+    /// Tokens that end a reply.
+    pub(crate) ends: Vec<u32>,
 }
 
 /// Reads a checkpoint's folder or GGUF file.
@@ -50,12 +52,13 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let (digest, tokens) = (files.digest(settings.quantise), model.vocabulary());
     let pool = Pool::new(threads.clamp(1, 256));
     model.pack(&pool, settings.quantise);
+    let ends = files.ends(&vocabulary);
     let worker = Worker {
         pages: Pages::new(model.layout(), fit.pages),
         model,
         pool,
         vocabulary: Arc::clone(&vocabulary),
-        ends: files.ends(&vocabulary),
+        ends: ends.clone(),
         limits: Limits { sequences: settings.sequences, rows: 512, rows_beside_replies: 64 },
     };
     Ok(Loaded {
@@ -67,6 +70,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
         vocabulary,
         tokens,
         template: files.template,
+        ends,
     })
 }
 

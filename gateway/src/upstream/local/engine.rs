@@ -100,11 +100,13 @@ impl Local {
         })
     }
 
-    /// Renders and tokenises on a thread that may block: long conversations take a while.
-    async fn render(&self, question: Question) -> Result<(Prompt, Question), Error> {
+    /// Renders, tokenises and compiles on a thread that may block: long conversations and large schemas take a while.
+    async fn render(&self, mut question: Question) -> Result<(Prompt, Question), Error> {
         let engine = self.engine.clone();
         let rendering = tokio::task::spawn_blocking(move || {
             let prompt = engine.prompt(&question.conversation).map_err(explain)?;
+            let grammar = question.constraint.as_ref().map(|constraint| engine.constrain(constraint)).transpose();
+            question.sampling.grammar = grammar.map_err(unfit)?;
             Ok((prompt, question))
         });
         let limit: Duration = self.timeouts.first_event;
@@ -136,6 +138,14 @@ pub(crate) fn explain(error: model::Error) -> Error {
         model::Error::Busy => Error::Busy,
         model::Error::Request(message) => Error::Request { parameter: None, message },
         other => Error::Engine(other.to_string()),
+    }
+}
+
+/// What a constraint that cannot be compiled comes to.
+fn unfit(error: model::Error) -> Error {
+    match error {
+        model::Error::Request(message) => Error::Request { parameter: Some("response_format".to_owned()), message },
+        other => explain(other),
     }
 }
 
