@@ -3,8 +3,9 @@
 #![expect(unsafe_code, reason = "calling code compiled for detected instruction sets")]
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::weights::matrix::Number;
+use crate::weights::matrix::{F16, Number};
 
 /// Partial sums of one product. All instruction sets add in this order, so they agree to the last bit.
 const LANES: usize = 16;
@@ -54,6 +55,20 @@ pub(crate) fn quantise(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f3
     }
 }
 
+/// Writes half-precision floats in 32 bits.
+#[inline]
+pub(crate) fn widen(from: &[F16], to: &mut [f32]) {
+    match tier() {
+        // SAFETY: `tier` found these instructions on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { widen_avx512(from, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { widen_avx2(from, to) },
+        Tier::Scalar => widen_scalar(from, to),
+    }
+}
+
 /// `gate = silu(gate) * up`.
 #[inline]
 pub(crate) fn gate(gate: &mut [f32], up: &[f32]) {
@@ -98,9 +113,22 @@ pub(crate) fn tier() -> Tier {
     *TIER.get_or_init(detect)
 }
 
+/// Whether AVX-512 is left alone, to measure what a machine without it would do.
+static LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves AVX-512 and what builds on it alone; holds for what is asked for the first time after it.
+pub(crate) fn limit() {
+    LIMITED.store(true, Ordering::Relaxed);
+}
+
+/// See [`limit`].
+pub(super) fn limited() -> bool {
+    LIMITED.load(Ordering::Relaxed)
+}
+
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Tier {
-    if std::is_x86_feature_detected!("avx512f") {
+    if std::is_x86_feature_detected!("avx512f") && !limited() {
         Tier::Avx512
     } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         Tier::Avx2
@@ -194,6 +222,25 @@ fn quantise_scalar(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f32 {
         }
     }
     factor
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn widen_avx512(from: &[F16], to: &mut [f32]) {
+    widen_scalar(from, to);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn widen_avx2(from: &[F16], to: &mut [f32]) {
+    widen_scalar(from, to);
+}
+
+#[inline(always)]
+fn widen_scalar(from: &[F16], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.value();
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -303,6 +350,11 @@ mod tests {
             let factor = quantise(&values, &mut codes, &mut sums);
             prop_assert_eq!(factor, quantise_scalar(&values, &mut plain_codes, &mut plain_sums));
             prop_assert_eq!((codes, sums), (plain_codes, plain_sums));
+            let halves: Vec<F16> = values.iter().map(|value| F16::of(*value)).collect();
+            let mut wide = [0.0; 256];
+            widen(&halves, &mut wide);
+            prop_assert!(wide.iter().zip(&halves).all(|(wide, half)| wide.to_bits() == half.value().to_bits()));
+            prop_assert!(wide.iter().zip(&values).all(|(wide, value)| (wide - value).abs() <= value.abs() / 2048.0 + 1e-7));
             prop_assert!(codes.iter().zip(&values).all(|(code, value)| (f32::from(*code) * factor - value).abs() <= factor * 0.51));
         }
 

@@ -71,7 +71,8 @@ fn an_object_without_a_schema_is_still_an_object() {
         let reply = run(&engine, ask(&engine, "x"), &Constraint::JsonObject, seed);
         assert!(reply.answer.starts_with('{'), "{reply:?}");
         if let Some(Ok((Finish::Stop, _))) = reply.end {
-            assert!(serde_json::from_str::<Value>(&reply.answer).is_ok_and(|value| value.is_object()), "{reply:?}");
+            // Numbers may be larger than any machine's.
+            assert!(serde_json::from_str::<serde::de::IgnoredAny>(&reply.answer).is_ok(), "{reply:?}");
         }
     }
 }
