@@ -1,7 +1,14 @@
 //! The innermost loops (dot products, sums, gates, codes), compiled for several instruction sets and chosen once at
 //! start. They hand out no work and know no matrices.
-#![expect(unsafe_code, reason = "calling code compiled for detected instruction sets")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "code for detected instruction sets, loads and stores of checked length")
+)]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{
+    _mm_loadu_si128, _mm256_cvtph_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_cvtph_ps, _mm512_storeu_ps,
+};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -130,7 +137,10 @@ pub(super) fn limited() -> bool {
 fn detect() -> Tier {
     if std::is_x86_feature_detected!("avx512f") && !limited() {
         Tier::Avx512
-    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+    } else if std::is_x86_feature_detected!("avx2")
+        && std::is_x86_feature_detected!("fma")
+        && std::is_x86_feature_detected!("f16c")
+    {
         Tier::Avx2
     } else {
         Tier::Scalar
@@ -227,13 +237,23 @@ fn quantise_scalar(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f32 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn widen_avx512(from: &[F16], to: &mut [f32]) {
-    widen_scalar(from, to);
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for (from, to) in from.iter().zip(to) {
+        // SAFETY: sixteen numbers are there, and room for as many.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast()))) };
+    }
+    widen_scalar(from_rest, to_rest);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn widen_avx2(from: &[F16], to: &mut [f32]) {
-    widen_scalar(from, to);
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    for (from, to) in from.iter().zip(to) {
+        // SAFETY: eight numbers are there, and room for as many.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast()))) };
+    }
+    widen_scalar(from_rest, to_rest);
 }
 
 #[inline(always)]
@@ -354,6 +374,12 @@ mod tests {
             let mut wide = [0.0; 256];
             widen(&halves, &mut wide);
             prop_assert!(wide.iter().zip(&halves).all(|(wide, half)| wide.to_bits() == half.value().to_bits()));
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("f16c") {
+                // SAFETY: just found.
+                unsafe { widen_avx2(&halves, &mut wide) };
+                prop_assert!(wide.iter().zip(&halves).all(|(wide, half)| wide.to_bits() == half.value().to_bits()));
+            }
             prop_assert!(wide.iter().zip(&values).all(|(wide, value)| (wide - value).abs() <= value.abs() / 2048.0 + 1e-7));
             prop_assert!(codes.iter().zip(&values).all(|(code, value)| (f32::from(*code) * factor - value).abs() <= factor * 0.51));
         }

@@ -303,6 +303,9 @@ impl Quantised {
     ) -> Arc<dyn Any + Send + Sync> {
         let all = self.once(input, Kind::Codes(columns, width), || Arc::new(Inputs::new(pool, input, columns, width)));
         let Some((rows, inputs)) = chosen.zip(all.downcast_ref::<Inputs>()) else { return all };
+        if rows.iter().copied().eq(0..inputs.rows()) {
+            return all;
+        }
         self.once(input, Kind::Chosen(columns, width, rows.as_ptr_range()), || Arc::new(inputs.choose(pool, rows)))
     }
 

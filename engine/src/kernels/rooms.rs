@@ -10,8 +10,11 @@ pub(crate) struct Rooms<T> {
     free: Mutex<Vec<Vec<T>>>,
 }
 
-/// More than a step uses at once.
-const MOST: usize = 24;
+/// More than a step uses at once: a mixture's experts have rows of their own.
+const MOST: usize = 1024;
+
+/// Small buffers have lengths that many requests share.
+const SMALL: usize = 1 << 18;
 
 impl<T: Copy + Default> Rooms<T> {
     /// A buffer whose values are whatever was there before.
@@ -22,9 +25,14 @@ impl<T: Copy + Default> Rooms<T> {
         let buffer = match best {
             Some(index) => free.swap_remove(index),
             None => {
-                // One that is too small gives way, so that a longer prompt does not leave both.
-                free.pop();
-                vec![T::default(); length]
+                let enough = if length < SMALL { length.next_power_of_two() } else { length };
+                if length >= SMALL {
+                    // One that is too small gives way, so that a longer prompt does not leave both.
+                    let next = free.iter().enumerate().filter(|(_, buffer)| buffer.len() >= SMALL);
+                    let next = next.max_by_key(|(_, buffer)| buffer.len()).map(|(index, _)| index);
+                    next.map(|index| free.swap_remove(index));
+                }
+                vec![T::default(); enough]
             }
         };
         drop(free);

@@ -48,10 +48,10 @@ pub(super) fn narrow8<const M: usize>(tiles: &[Tile8], inputs: &Inputs, first: u
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn strip4<const HIGH: usize, const M: usize>(tiles: &[Tile4<HIGH>], inputs: &Inputs, first: usize) -> Sums<M> {
-    let mut sums = [[_mm256_setzero_ps(); 2]; M];
+    let mut sums = [[_mm256_setzero_ps(); M]; 2];
     for (at, tile) in tiles.iter().enumerate() {
         let blocks = known::<256, M>(inputs, first, at);
-        for half in 0..2 {
+        for (half, sums) in sums.iter_mut().enumerate() {
             let mut totals = [_mm256_setzero_si256(); M];
             for group in 0..8 {
                 let scale = unsigned(&tile.scales[group], half);
@@ -78,8 +78,8 @@ fn strip4<const HIGH: usize, const M: usize>(tiles: &[Tile4<HIGH>], inputs: &Inp
                     total = _mm256_add_epi32(total, _mm256_madd_epi16(*mins, input));
                 }
                 let factor = _mm256_set1_ps(blocks[m].factor);
-                let sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[m]), _mm256_mul_ps(d, factor), sums[m][half]);
-                sums[m][half] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(least, factor), sum);
+                let sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[m]), _mm256_mul_ps(d, factor), sums[m]);
+                sums[m] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(least, factor), sum);
             }
         }
     }
@@ -88,10 +88,10 @@ fn strip4<const HIGH: usize, const M: usize>(tiles: &[Tile4<HIGH>], inputs: &Inp
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn strip6<const M: usize>(tiles: &[Tile6], inputs: &Inputs, first: usize) -> Sums<M> {
-    let mut sums = [[_mm256_setzero_ps(); 2]; M];
+    let mut sums = [[_mm256_setzero_ps(); M]; 2];
     for (at, tile) in tiles.iter().enumerate() {
         let blocks = known::<256, M>(inputs, first, at);
-        for half in 0..2 {
+        for (half, sums) in sums.iter_mut().enumerate() {
             let mut totals = [_mm256_setzero_si256(); M];
             for group in 0..16 {
                 let chunks = six(tile, group, half);
@@ -120,7 +120,7 @@ fn strip6<const M: usize>(tiles: &[Tile6], inputs: &Inputs, first: usize) -> Sum
                 }
                 let exact = _mm256_sub_epi32(totals[m], _mm256_slli_epi32::<5>(total));
                 let factor = _mm256_mul_ps(d, _mm256_set1_ps(blocks[m].factor));
-                sums[m][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), factor, sums[m][half]);
+                sums[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), factor, sums[m]);
             }
         }
     }
@@ -129,12 +129,12 @@ fn strip6<const M: usize>(tiles: &[Tile6], inputs: &Inputs, first: usize) -> Sum
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn strip5<const HIGH: usize, const M: usize>(tiles: &[Tile5<HIGH>], inputs: &Inputs, first: usize) -> Sums<M> {
-    let mut sums = [[_mm256_setzero_ps(); 2]; M];
+    let mut sums = [[_mm256_setzero_ps(); M]; 2];
     let (ones, offset) = (_mm256_set1_epi16(1), if HIGH > 0 { 16 } else { 8 });
     for (at, tile) in tiles.iter().enumerate() {
         let blocks = known::<128, M>(inputs, first, at);
         for group in 0..4 {
-            for half in 0..2 {
+            for (half, sums) in sums.iter_mut().enumerate() {
                 let d = halves(&tile.d[group], half);
                 let mut totals = [_mm256_setzero_si256(); M];
                 let step = if HIGH > 0 { 2 } else { 4 };
@@ -147,7 +147,7 @@ fn strip5<const HIGH: usize, const M: usize>(tiles: &[Tile5<HIGH>], inputs: &Inp
                 for m in 0..M {
                     let input = blocks[m].sums[group * 2] + blocks[m].sums[group * 2 + 1];
                     let exact = _mm256_sub_epi32(totals[m], _mm256_set1_epi32(offset * input));
-                    sums[m][half] = scaled(sums[m][half], exact, d, blocks[m].factor);
+                    sums[m] = scaled(sums[m], exact, d, blocks[m].factor);
                 }
             }
         }
@@ -157,12 +157,12 @@ fn strip5<const HIGH: usize, const M: usize>(tiles: &[Tile5<HIGH>], inputs: &Inp
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn strip8<const M: usize>(tiles: &[Tile8], inputs: &Inputs, first: usize) -> Sums<M> {
-    let mut sums = [[_mm256_setzero_ps(); 2]; M];
+    let mut sums = [[_mm256_setzero_ps(); M]; 2];
     let (ones, sign) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
     for (at, tile) in tiles.iter().enumerate() {
         let blocks = known::<128, M>(inputs, first, at);
         for group in 0..4 {
-            for half in 0..2 {
+            for (half, sums) in sums.iter_mut().enumerate() {
                 let d = halves(&tile.d[group], half);
                 let mut totals = [_mm256_setzero_si256(); M];
                 for chunk in group * 8..group * 8 + 8 {
@@ -176,7 +176,7 @@ fn strip8<const M: usize>(tiles: &[Tile8], inputs: &Inputs, first: usize) -> Sum
                     }
                 }
                 for m in 0..M {
-                    sums[m][half] = scaled(sums[m][half], totals[m], d, blocks[m].factor);
+                    sums[m] = scaled(sums[m], totals[m], d, blocks[m].factor);
                 }
             }
         }
@@ -291,13 +291,13 @@ fn halves(bits: &[u16; ROWS], half: usize) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store<const M: usize>(sums: &[[__m256; 2]; M]) -> Sums<M> {
+fn store<const M: usize>([first, second]: &[[__m256; M]; 2]) -> Sums<M> {
     let mut out = [[0f32; ROWS]; M];
-    for (out, sums) in out.iter_mut().zip(sums) {
+    for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
         // SAFETY: room for eight floats twice.
         unsafe {
-            _mm256_storeu_ps(out.as_mut_ptr(), sums[0]);
-            _mm256_storeu_ps(out.as_mut_ptr().add(8), sums[1]);
+            _mm256_storeu_ps(out.as_mut_ptr(), *first);
+            _mm256_storeu_ps(out.as_mut_ptr().add(8), *second);
         }
     }
     out

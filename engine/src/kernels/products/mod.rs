@@ -26,6 +26,7 @@ pub(crate) fn fast() -> bool {
 
 /// What multiplies tiles on this machine, the best last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "other machines have plain code alone"))]
 pub(crate) enum Units {
     Plain,
     /// AVX2.
@@ -128,6 +129,7 @@ fn some<T: Product, const M: usize>(
 }
 
 /// The blocks of `M` inputs; a known length spares the innermost loops their checks.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn known<const W: usize, const M: usize>(inputs: &Inputs, first: usize, at: usize) -> [Block<'_, [i8; W]>; M] {
     std::array::from_fn(|m| {
