@@ -120,7 +120,7 @@ async fn an_answer_has_the_form_that_was_asked_for() {
     assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     let refused = gateway.client().chat(&with(json!({"type": "string", "not": {"const": "x"}}))).await;
     let (status, error) = (refused.status, refused.json().await);
-    assert_eq!((status.as_u16(), &error["error"]["param"]), (400, &json!("response_format")), "{error}");
+    assert_eq!((status, &error["error"]["param"]), (400, &json!("response_format")), "{error}");
     assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("not")), "{error}");
 }
 
