@@ -54,14 +54,15 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("hyper::server", &["listen/"]),
     ("hyper_util::server", &["listen/"]),
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`.
-    ("hyper_util::client", &["upstream/remote", "tls/system.rs", "observe/export"]),
+    ("hyper_util::client", &["upstream/remote", "upstream/hub", "tls/system.rs", "observe/export"]),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
     ("candor_engine", &["upstream/local", "command/engine"]),
 ];
 
 /// Crates that the gateway must not name at all, and whose they are.
-const FOREIGN: [(&str, &str); 6] = [
+const FOREIGN: [(&str, &str); 7] = [
     ("candle_core", "engine"),
+    ("llguidance", "engine"),
     ("tokenizers", "engine"),
     ("regex", "policies"),
     ("aho_corasick", "policies"),

@@ -1,11 +1,11 @@
 //! Speed of one model as a line of JSON per measurement: `cargo bench -p candor-engine --bench speed -- --model FILE
-//! [--threads N] [--prompt-tokens N] [--gen-tokens N] [--streams 1,8] [--context N]`. It compares nothing;
+//! [--threads N] [--avx2] [--prompt-tokens N] [--gen-tokens N] [--streams 1,8] [--context N]`. It compares nothing;
 //! `against_llama.py` does.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it measures time and prints what it measured")]
 
 use std::time::{Duration, Instant};
 
-use candor_engine::measure::{Plan, bandwidth, speed};
+use candor_engine::measure::{Plan, bandwidth, leave_avx512, speed};
 use candor_engine::{Engine, Settings};
 
 fn main() {
@@ -17,6 +17,9 @@ fn main() {
     if let Some(threads) = value("--bandwidth") {
         let threads = threads.parse().expect("a number");
         println!("{{\"bandwidth_gb_s\":{:.1}}}", bandwidth(threads, &|| began.elapsed()) / 1e9);
+    }
+    if arguments.iter().any(|argument| argument == "--avx2") {
+        leave_avx512();
     }
     // `cargo test --benches` runs this without a model.
     let Some(model) = value("--model") else { return };

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::kernels::Pool;
 use crate::memory::{self, Demand};
 use crate::model::{self, Config, Decoder};
-use crate::pages::Pages;
+use crate::pages::{Pages, Precision};
 use crate::schedule::Limits;
 use crate::template::Template;
 use crate::tokenize::{THINK, Vocabulary, metadata};
@@ -30,6 +30,8 @@ pub(crate) struct Loaded {
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) tokens: usize,
     pub(crate) template: Option<Template>,
+    /// Tokens that end a reply.
+    pub(crate) ends: Vec<u32>,
 }
 
 /// Reads a checkpoint's folder or GGUF file.
@@ -37,9 +39,11 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let files = Files::open(&settings.model)?;
     let vocabulary = Arc::new(Vocabulary::parse(files.tokenizer.as_bytes())?);
     let mut model = Decoder::build(&files.config, &*files.source)?;
+    let precision = settings.quantise.map_or_else(|| model.precision(), |_| Precision::Half);
+    let layout = model.layout(precision);
     let demand = Demand {
         weights: settings.quantise.map_or_else(|| files.source.bytes(), |kind| model.bytes(kind)),
-        page: model.layout().page_bytes() as u64,
+        page: layout.page_bytes() as u64,
         longest: files.config.context,
         context: settings.context,
         sequences: settings.sequences,
@@ -47,15 +51,16 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
     let fit = memory::fit(demand, memory::available())?;
     let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let worded = files.template.as_ref().is_some_and(|template| template.source().contains(THINK[0]));
-    let (digest, tokens) = (files.digest(settings.quantise), model.vocabulary());
+    let (digest, tokens) = (files.digest(settings.quantise, precision), model.vocabulary());
     let pool = Pool::new(threads.clamp(1, 256));
     model.pack(&pool, settings.quantise);
+    let ends = files.ends(&vocabulary);
     let worker = Worker {
-        pages: Pages::new(model.layout(), fit.pages),
+        pages: Pages::new(layout, fit.pages),
         model,
         pool,
         vocabulary: Arc::clone(&vocabulary),
-        ends: files.ends(&vocabulary),
+        ends: ends.clone(),
         limits: Limits { sequences: settings.sequences, rows: 512, rows_beside_replies: 64 },
     };
     Ok(Loaded {
@@ -67,6 +72,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded, Error> {
         vocabulary,
         tokens,
         template: files.template,
+        ends,
     })
 }
 
@@ -131,7 +137,7 @@ impl Files {
         ends
     }
 
-    fn digest(&self, quantise: Option<Quantisation>) -> String {
+    fn digest(&self, quantise: Option<Quantisation>, precision: Precision) -> String {
         let mut hasher = Sha256::new();
         let mut feed = |part: &[u8]| {
             hasher.update((part.len() as u64).to_le_bytes());
@@ -139,6 +145,7 @@ impl Files {
         };
         feed(sample::VERSION.as_bytes());
         feed(quantise.map_or("", |kind| if kind == Quantisation::Q8_0 { "q8_0" } else { "q4_k" }).as_bytes());
+        feed(if precision == Precision::Half { b"f16" } else { b"f32" });
         feed(self.shape.as_bytes());
         feed(self.tokenizer.as_bytes());
         feed(self.template.as_ref().map_or("", Template::source).as_bytes());

@@ -3,11 +3,12 @@
 //! [`Engine::load`] opens a checkpoint folder and starts the thread that owns the model; [`Engine::prompt`] renders and
 //! tokenises a conversation; [`Engine::generate`] queues a request and returns a [`Generation`], whose events are read
 //! blocking or as a future. Code map, in reading order: `template` and `tokenize` make a prompt, `worker` runs what
-//! `schedule` decides on the `pages` there are, `model` computes with `kernels` on `weights`, `sample` chooses, `speech`
-//! and `detokenize` turn tokens into text, `mailbox` carries it to the
-//! reader. `checkpoint` puts all of that together, if `memory` holds it.
+//! `schedule` decides on the `pages` there are, `model` computes with `kernels` on `weights`, `constrain` says which tokens
+//! an answer's form leaves, `sample` chooses one, `speech` and `detokenize` turn tokens into text, `mailbox` carries it to
+//! the reader. `checkpoint` puts all of that together, if `memory` holds it.
 
 mod checkpoint;
+mod constrain;
 mod detokenize;
 mod kernels;
 mod mailbox;
@@ -37,11 +38,15 @@ use std::thread::Thread;
 
 use sha2::{Digest, Sha256};
 
+use crate::constrain::Constraints;
 use crate::sample::Sampler;
 use crate::speech::Speech;
 use crate::template::Template;
 use crate::tokenize::Vocabulary;
 use crate::worker::{Bounds, Request, Ticket};
+
+pub use crate::constrain::{Constraint, Grammar};
+pub use crate::sample::Sampling;
 
 /// How a model is served.
 #[derive(Debug, Clone)]
@@ -114,60 +119,6 @@ pub enum Channel {
     Answer,
 }
 
-/// How tokens are chosen and when a reply ends.
-#[derive(Debug, Clone)]
-pub struct Sampling {
-    /// Most tokens of the reply, reasoning included; what the context leaves where not given.
-    pub max_tokens: Option<usize>,
-    /// Zero always takes the likeliest token.
-    pub temperature: f32,
-    /// Share of the probability that is drawn from.
-    pub top_p: f32,
-    /// How many of the likeliest tokens are drawn from.
-    pub top_k: Option<usize>,
-    /// Least probability, relative to the likeliest token's.
-    pub min_p: Option<f32>,
-    /// Taken from the logits of tokens that the reply holds.
-    pub presence_penalty: f32,
-    /// Taken from the logits of tokens once for each time the reply holds them.
-    pub frequency_penalty: f32,
-    /// Divides the logits of tokens that prompt or reply hold.
-    pub repetition_penalty: f32,
-    /// Makes the draw repeatable.
-    pub seed: Option<u64>,
-    /// Strings that end the answer and are not part of it. Reasoning is not searched.
-    pub stop: Vec<String>,
-    /// How many of the likeliest tokens to report with each token.
-    pub logprobs: Option<usize>,
-    /// Added to the logits of these tokens.
-    pub logit_bias: Vec<(u32, f32)>,
-    /// Tokens of the reply before which nothing that would end it is chosen.
-    pub min_tokens: usize,
-    /// Tokens of reasoning after which its closing mark is written in the model's place.
-    pub max_reasoning_tokens: Option<usize>,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self {
-            max_tokens: None,
-            temperature: 1.0,
-            top_p: 1.0,
-            top_k: None,
-            min_p: None,
-            presence_penalty: 0.0,
-            frequency_penalty: 0.0,
-            repetition_penalty: 1.0,
-            seed: None,
-            stop: Vec::new(),
-            logprobs: None,
-            logit_bias: Vec::new(),
-            min_tokens: 0,
-            max_reasoning_tokens: None,
-        }
-    }
-}
-
 /// A rendered and tokenised conversation.
 #[derive(Debug, Clone)]
 pub struct Prompt {
@@ -231,15 +182,24 @@ pub struct Usage {
     pub forced_tokens: usize,
 }
 
-/// How likely a token was.
-#[derive(Debug, Clone)]
+/// How likely a reply's token was.
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprob {
-    /// The token's text.
-    pub token: String,
-    /// The logarithm of its probability.
-    pub logprob: f32,
+    /// The token.
+    pub chosen: Likelihood,
     /// The likeliest tokens at its place.
-    pub top: Vec<(String, f32)>,
+    pub top: Vec<Likelihood>,
+}
+
+/// A token and how likely it was, by the model's logits before any setting changed them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likelihood {
+    /// Its text.
+    pub text: String,
+    /// Its bytes, which may be a part of a character.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability.
+    pub logprob: f32,
 }
 
 /// What happens to a request.
@@ -311,6 +271,7 @@ struct Shared {
     /// Token ids below this have weights.
     tokens: usize,
     template: Option<Template>,
+    constraints: Constraints,
     door: Door,
 }
 
@@ -341,6 +302,7 @@ impl Engine {
             vocabulary: loaded.vocabulary,
             tokens: loaded.tokens,
             template: loaded.template,
+            constraints: Constraints::new(loaded.ends),
             door: Door { sender: Some(sender), engine: thread.thread().clone() },
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -419,6 +381,14 @@ impl Engine {
         Ok(Prompt { tokens, opens_in: Channel::Answer, forced: String::new(), salt: Vec::new() })
     }
 
+    /// Compiles what an answer shall look like, for [`Sampling::grammar`]; takes milliseconds, the first time longer.
+    ///
+    /// # Errors
+    /// [`Error::Request`] names what is wrong with it or which limit it breaks.
+    pub fn constrain(&self, constraint: &Constraint) -> Result<Grammar, Error> {
+        self.shared.constraints.compile(constraint, &self.shared.vocabulary, self.shared.tokens)
+    }
+
     /// Queues a request; never blocks.
     ///
     /// # Errors
@@ -436,6 +406,7 @@ impl Engine {
         if let Some((token, _)) = sampling.logit_bias.iter().find(|(token, _)| *token as usize >= shared.tokens) {
             return Err(Error::Request(format!("logit_bias names token {token}, the model has {}", shared.tokens)));
         }
+        let grammar = sampling.grammar.clone();
         let sampler = Sampler::new(sampling, &prompt.tokens)?;
         let Some(sender) = &shared.door.sender else {
             return Err(Error::Internal("the engine is closed".to_owned()));
@@ -443,7 +414,7 @@ impl Engine {
         let ticket = Ticket::take(&shared.taken, shared.places).ok_or(Error::Busy)?;
         let (post, reader) = mailbox::mailbox(shared.door.engine.clone());
         let seed = Sha256::digest(&prompt.salt).into();
-        let request = Request { tokens: prompt.tokens, seed, sampler, speech, bounds, post, ticket };
+        let request = Request { tokens: prompt.tokens, seed, sampler, grammar, speech, bounds, post, ticket };
         sender.try_send(request).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Disconnected(_) => Error::Internal("the engine's thread has ended".to_owned()),

@@ -6,6 +6,12 @@ use std::time::Duration;
 use crate::kernels::Pool;
 use crate::{Engine, Error, Event, Prompt, Sampling};
 
+/// Leaves AVX-512 and AMX alone, to see what a machine without them would do. To be called before anything else is
+/// computed.
+pub fn leave_avx512() {
+    crate::kernels::dot::limit();
+}
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Plan {

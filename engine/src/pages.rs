@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
+use crate::kernels::dot::widen;
+use crate::weights::matrix::F16;
+
 /// Positions per page.
 pub(crate) const PAGE: usize = 16;
 
@@ -22,12 +25,27 @@ pub(crate) struct Layout {
     pub(crate) key: usize,
     /// Width of a value; zero where the value is the first part of the key.
     pub(crate) value: usize,
+    /// Bits of a number.
+    pub(crate) precision: Precision,
+}
+
+/// How the cache keeps numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// In 16 bits: half the memory, and half the reading of long texts.
+    Half,
+    /// In 32 bits, as they are computed.
+    Full,
 }
 
 impl Layout {
     /// Bytes of one page over all layers.
     pub(crate) fn page_bytes(&self) -> usize {
-        self.layers * self.head_block() * self.heads * size_of::<f32>()
+        self.numbers() * if self.precision == Precision::Half { 2 } else { 4 }
+    }
+
+    fn numbers(&self) -> usize {
+        self.layers * self.head_block() * self.heads
     }
 
     fn head_block(&self) -> usize {
@@ -43,7 +61,7 @@ pub(crate) type PageHash = [u8; 32];
 pub(crate) struct Pages {
     layout: Layout,
     /// Allocated when a page is first used, so that a large limit costs nothing by itself.
-    storage: Vec<Box<[f32]>>,
+    storage: Vec<Storage>,
     users: Vec<u32>,
     hashes: Vec<Option<PageHash>>,
     by_hash: HashMap<PageHash, PageId>,
@@ -62,7 +80,7 @@ impl Pages {
     pub(crate) fn new(layout: Layout, count: usize) -> Self {
         Self {
             layout,
-            storage: vec![Box::default(); count],
+            storage: vec![Storage::Empty; count],
             users: vec![0; count],
             hashes: vec![None; count],
             by_hash: HashMap::new(),
@@ -90,9 +108,12 @@ impl Pages {
                 page
             }
         };
-        if self.storage[page].is_empty() {
-            let floats = self.layout.page_bytes() / size_of::<f32>();
-            self.storage[page] = vec![0.0; floats].into_boxed_slice();
+        if matches!(self.storage[page], Storage::Empty) {
+            let numbers = self.layout.numbers();
+            self.storage[page] = match self.layout.precision {
+                Precision::Half => Storage::Half(vec![F16(0); numbers].into_boxed_slice()),
+                Precision::Full => Storage::Full(vec![0.0; numbers].into_boxed_slice()),
+            };
         }
         self.users[page] = 1;
         Some(page)
@@ -122,9 +143,7 @@ impl Pages {
 
     /// Copies all positions of a page.
     pub(crate) fn copy(&mut self, from: PageId, to: PageId) {
-        let source = std::mem::take(&mut self.storage[from]);
-        self.storage[to].copy_from_slice(&source);
-        self.storage[from] = source;
+        self.storage[to] = self.storage[from].clone();
     }
 
     fn hold(&mut self, page: PageId) {
@@ -158,9 +177,28 @@ impl Pages {
         self.idle.insert(self.clock, page);
     }
 
-    /// The keys and values of one head in one layer.
-    pub(crate) fn read(&self, page: PageId, layer: usize, head: usize) -> (Rows<'_>, Rows<'_>) {
-        let block = &self.storage[page][self.offset(layer, head)..][..self.layout.head_block()];
+    /// Numbers of the room that [`read`](Self::read) needs.
+    pub(crate) fn room(&self) -> usize {
+        if self.layout.precision == Precision::Half { self.layout.head_block() } else { 0 }
+    }
+
+    /// The keys and values of one head in one layer, in 32 bits, where they stand or in the room.
+    pub(crate) fn read<'a>(
+        &'a self,
+        page: PageId,
+        layer: usize,
+        head: usize,
+        room: &'a mut [f32],
+    ) -> (Rows<'a>, Rows<'a>) {
+        let (at, length) = (self.offset(layer, head), self.layout.head_block());
+        let block: &[f32] = match &self.storage[page] {
+            Storage::Full(numbers) => &numbers[at..at + length],
+            Storage::Half(numbers) => {
+                widen(&numbers[at..at + length], &mut room[..length]);
+                &room[..length]
+            }
+            Storage::Empty => &[],
+        };
         let (keys, values) = block.split_at(PAGE * self.layout.key);
         let keys = Rows { values: keys, width: self.layout.key };
         let values = if values.is_empty() { keys } else { Rows { values, width: self.layout.value } };
@@ -170,9 +208,17 @@ impl Pages {
     /// Stores one position's key and value of one head; `value` is empty where it is a part of the key.
     pub(crate) fn write(&mut self, place: Place, head: usize, key: &[f32], value: &[f32]) {
         let at = self.offset(place.layer, head);
-        let page = &mut self.storage[place.page];
-        page[at + place.slot * key.len()..][..key.len()].copy_from_slice(key);
-        page[at + PAGE * key.len() + place.slot * value.len()..][..value.len()].copy_from_slice(value);
+        let parts = [(at + place.slot * key.len(), key), (at + PAGE * key.len() + place.slot * value.len(), value)];
+        for (at, numbers) in parts {
+            match &mut self.storage[place.page] {
+                Storage::Full(page) => page[at..at + numbers.len()].copy_from_slice(numbers),
+                Storage::Half(page) => {
+                    let kept = page[at..at + numbers.len()].iter_mut().zip(numbers);
+                    kept.for_each(|(kept, number)| *kept = F16::of(*number));
+                }
+                Storage::Empty => {}
+            }
+        }
     }
 
     fn offset(&self, layer: usize, head: usize) -> usize {
@@ -187,6 +233,15 @@ impl Pages {
             self.by_tail.remove(&hash);
         }
     }
+}
+
+/// One page's numbers.
+#[derive(Debug, Clone)]
+enum Storage {
+    /// Not used yet.
+    Empty,
+    Half(Box<[F16]>),
+    Full(Box<[f32]>),
 }
 
 /// Where a position's key and value go.
@@ -228,7 +283,7 @@ pub(crate) fn next_hash(before: &PageHash, page: &[u32]) -> PageHash {
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout { layers: 2, heads: 1, key: 3, value: 2 };
+    const LAYOUT: Layout = Layout { layers: 2, heads: 1, key: 3, value: 2, precision: Precision::Half };
 
     #[test]
     fn a_page_is_found_again_until_it_is_needed() {
@@ -270,7 +325,7 @@ mod tests {
         assert_eq!((pages.available(), pages.reuse_tail(&tail)), (2, Some(first)));
         let second = pages.take().unwrap();
         pages.copy(first, second);
-        assert_eq!(pages.read(second, 1, 0).0.row(2), [1.0, 2.0, 3.0]);
+        assert_eq!(pages.read(second, 1, 0, &mut [0.0; 80]).0.row(2), [1.0, 2.0, 3.0]);
         pages.release(first);
         assert_eq!(pages.take(), Some(first));
         assert_eq!(pages.reuse_tail(&tail), None);
@@ -290,8 +345,9 @@ mod tests {
         let mut pages = Pages::new(LAYOUT, 1);
         let page = pages.take().unwrap();
         pages.write(Place { page, slot: 5, layer: 1 }, 0, &[1.0, 2.0, 3.0], &[4.0, 5.0]);
-        let (keys, values) = pages.read(page, 1, 0);
+        let mut room = [0.0; 80];
+        let (keys, values) = pages.read(page, 1, 0, &mut room);
         assert_eq!((keys.row(5), values.row(5)), (&[1.0, 2.0, 3.0][..], &[4.0, 5.0][..]));
-        assert_eq!(pages.read(page, 0, 0).0.row(5), [0.0; 3]);
+        assert_eq!(pages.read(page, 0, 0, &mut [0.0; 80]).0.row(5), [0.0; 3]);
     }
 }

@@ -65,7 +65,7 @@ pub fn plan(config: &Path, quantise: Option<Quantisation>, context: Option<usize
     let bytes = |count: u64, bits: f64| (count as f64 * bits / 8.0) as u64;
     let cost = |matrices: u64, tables: u64| bytes(matrices, stored.matrices) + bytes(tables, stored.tables);
     let context = context.unwrap_or_else(|| model.context.min(4096)).min(model.context);
-    let cache_per_token = cache_per_token(&model);
+    let cache_per_token = cache_per_token(&model, stored.matrices > 16.0);
     Ok(Plan {
         parameters: counted.matrices + counted.tables,
         active_parameters: counted.active + counted.active_tables,
@@ -105,12 +105,13 @@ fn stored_bits(text: &str, quantise: Option<Quantisation>) -> Stored {
     }
 }
 
-fn cache_per_token(model: &Config) -> u64 {
+/// In sixteen bits, but where the weights have more.
+fn cache_per_token(model: &Config, wide: bool) -> u64 {
     let floats = match &model.attention {
         AttentionConfig::Grouped(shape) => shape.key_heads * shape.width * 2,
         AttentionConfig::Latent(shape) => shape.latent + shape.turned,
     };
-    (model.layers * floats * size_of::<f32>()) as u64
+    (model.layers * floats * if wide { 4 } else { 2 }) as u64
 }
 
 /// Weights by what happens to them.
@@ -184,7 +185,7 @@ mod tests {
         let plan = plan(&folder.path().join("config.json"), None, Some(1000)).unwrap();
         assert_eq!(plan.parameters / 1_000_000_000, 671);
         assert_eq!(plan.active_parameters / 100_000_000, 366);
-        assert_eq!(plan.cache_per_token, 61 * 576 * 4);
+        assert_eq!(plan.cache_per_token, 61 * 576 * 2);
         assert_eq!(plan.cache, plan.cache_per_token * 1000);
         let bound = plan.bound(37e9 * 2.0, 0);
         assert!((1.9..2.1).contains(&bound), "{bound}");

@@ -2,10 +2,69 @@
 
 use std::collections::HashMap;
 
-use crate::{Error, Sampling};
+use crate::constrain::Allowed;
+use crate::{Error, Grammar};
 
 /// Names this file's arithmetic in the engine's digest; changes whenever the same seed may give other tokens.
 pub(crate) const VERSION: &str = "sampler-1";
+
+/// How tokens are chosen and when a reply ends.
+#[derive(Debug, Clone)]
+pub struct Sampling {
+    /// Most tokens of the reply, reasoning included; what the context leaves where not given.
+    pub max_tokens: Option<usize>,
+    /// Zero always takes the likeliest token.
+    pub temperature: f32,
+    /// Share of the probability that is drawn from.
+    pub top_p: f32,
+    /// How many of the likeliest tokens are drawn from.
+    pub top_k: Option<usize>,
+    /// Least probability, relative to the likeliest token's.
+    pub min_p: Option<f32>,
+    /// Taken from the logits of tokens that the reply holds.
+    pub presence_penalty: f32,
+    /// Taken from the logits of tokens once for each time the reply holds them.
+    pub frequency_penalty: f32,
+    /// Divides the logits of tokens that prompt or reply hold.
+    pub repetition_penalty: f32,
+    /// Makes the draw repeatable.
+    pub seed: Option<u64>,
+    /// Strings that end the answer and are not part of it. Reasoning is not searched.
+    pub stop: Vec<String>,
+    /// How many of the likeliest tokens to report with each token.
+    pub logprobs: Option<usize>,
+    /// Added to the logits of these tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Tokens of the reply before which nothing that would end it is chosen.
+    pub min_tokens: usize,
+    /// Tokens of reasoning after which its closing mark is written in the model's place.
+    pub max_reasoning_tokens: Option<usize>,
+    /// What the answer must look like. Reasoning is free, but does not end the reply; `min_tokens` does not hold where
+    /// the grammar wants the answer to end.
+    pub grammar: Option<Grammar>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            max_tokens: None,
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: None,
+            min_p: None,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            repetition_penalty: 1.0,
+            seed: None,
+            stop: Vec::new(),
+            logprobs: None,
+            logit_bias: Vec::new(),
+            min_tokens: 0,
+            max_reasoning_tokens: None,
+            grammar: None,
+        }
+    }
+}
 
 /// The sampler of one request.
 #[derive(Debug, Clone)]
@@ -40,9 +99,12 @@ impl Sampler {
         Ok(Self { settings, random, written: HashMap::new(), prompt: kept })
     }
 
-    /// Chooses the next token. The logits are changed on the way.
-    pub(crate) fn choose(&mut self, logits: &mut [f32]) -> Choice {
+    /// Chooses the next token, of those that are allowed. The logits are changed on the way.
+    pub(crate) fn choose(&mut self, logits: &mut [f32], allowed: Option<&Allowed>) -> Choice {
         let mut measured = self.settings.logprobs.map(|count| Measured::of(logits, count));
+        if let Some(allowed) = allowed {
+            allowed.mask(logits);
+        }
         self.penalise(logits);
         self.settings.logit_bias.iter().for_each(|(token, bias)| logits[*token as usize] += bias);
         let token = if self.settings.temperature == 0.0 { largest(logits) } else { self.draw(logits) };
@@ -219,7 +281,7 @@ mod tests {
         for seed in 0..200 {
             let settings = Sampling { seed: Some(seed), ..settings.clone() };
             let mut sampler = Sampler::new(settings, &[]).unwrap();
-            seen.insert(sampler.choose(&mut logits.to_vec()).token);
+            seen.insert(sampler.choose(&mut logits.to_vec(), None).token);
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected, "{settings:?}");
     }
@@ -243,7 +305,7 @@ mod tests {
     fn penalties_lower_what_was_written() {
         let penalised = |settings: Sampling, prompt: &[u32]| {
             let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..settings }, prompt).unwrap();
-            (0..3).map(|_| sampler.choose(&mut [1.0, 0.8, 0.5]).token).collect::<Vec<_>>()
+            (0..3).map(|_| sampler.choose(&mut [1.0, 0.8, 0.5], None).token).collect::<Vec<_>>()
         };
         let plain = Sampling::default;
         assert_eq!(penalised(plain(), &[]), [0, 0, 0]);
@@ -256,8 +318,8 @@ mod tests {
     fn log_probabilities_are_the_models_own() {
         let settings = Sampling { logprobs: Some(2), temperature: 0.0, presence_penalty: 9.0, ..Sampling::default() };
         let mut sampler = Sampler::new(settings, &[]).unwrap();
-        sampler.choose(&mut [0.0, 3f32.ln()]);
-        let second = sampler.choose(&mut [0.0, 3f32.ln()]);
+        sampler.choose(&mut [0.0, 3f32.ln()], None);
+        let second = sampler.choose(&mut [0.0, 3f32.ln()], None);
         let (own, top) = second.logprobs.unwrap();
         assert_eq!((second.token, top[0].0, top[1].0), (0, 1, 0));
         assert!((own - 0.25f32.ln()).abs() < 1e-6 && (top[0].1 - 0.75f32.ln()).abs() < 1e-6);

@@ -67,7 +67,11 @@ impl Template {
         let tools = conversation.tools.as_deref().map(|tools| parse(tools, "tools")).transpose()?;
         let tools = tools.map(|tools| marks.guard_all(tools));
         let switches = Switches { thinking: conversation.thinking, effort: conversation.effort.as_deref() };
-        let text = self.apply(&json!(messages), tools.as_ref(), switches, true)?;
+        let text = self.apply(&json!(messages), tools.as_ref(), switches, true).or_else(|refusal| {
+            // Some templates ask whether a message that calls tools has a text, others take one for granted.
+            let filled = filled(&messages).ok_or(refusal)?;
+            self.apply(&json!(filled), tools.as_ref(), switches, true)
+        })?;
         Ok(Guarded { text, guard: marks.guard })
     }
 
@@ -204,6 +208,14 @@ fn free_guard(conversation: &Conversation) -> Result<char, Error> {
     let hidden = |guard: char| used.to_ascii_lowercase().contains(&format!("\\u{:04x}", u32::from(guard)));
     let free = GUARDS.into_iter().find(|guard| !used.contains(*guard) && !hidden(*guard));
     free.ok_or_else(|| Error::Request("the conversation uses every noncharacter from U+FDD0 to U+FDEF".to_owned()))
+}
+
+/// The messages with an empty text where there was none; nothing where there is no such message.
+fn filled(messages: &[Json]) -> Option<Vec<Json>> {
+    let mut filled = messages.to_vec();
+    let empty = filled.iter_mut().filter_map(|message| message.get_mut("content").filter(|content| content.is_null()));
+    let count = empty.map(|content| *content = "".into()).count();
+    (count > 0).then_some(filled)
 }
 
 /// Calls whose arguments are JSON in a string, with the JSON itself.

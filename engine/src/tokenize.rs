@@ -1,11 +1,13 @@
 //! Text to tokens: the template's own marks become special tokens, nobody else's text does. It renders no template.
 
 pub(crate) mod metadata;
+mod spelling;
 
 use std::collections::HashMap;
 
 use tokenizers::Tokenizer;
 
+use crate::tokenize::spelling::Spelling;
 use crate::{Channel, Error};
 
 /// The marks between which a model thinks.
@@ -20,6 +22,7 @@ pub(crate) struct Vocabulary {
     by_start: HashMap<[u8; 2], Vec<usize>>,
     special: Vec<u32>,
     think: Option<[u32; 2]>,
+    spelling: Option<Spelling>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,10 +75,10 @@ impl Vocabulary {
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| broken(error.to_string()))?;
         tokenizer.set_encode_special_tokens(true);
         tokenizer.with_truncation(None).map_err(|error| broken(error.to_string()))?.with_padding(None);
-        Ok(Self::new(tokenizer, special))
+        Ok(Self::new(tokenizer, special, Spelling::of(&value["decoder"])))
     }
 
-    fn new(tokenizer: Tokenizer, special: Vec<u32>) -> Self {
+    fn new(tokenizer: Tokenizer, special: Vec<u32>, spelling: Option<Spelling>) -> Self {
         let decoder = tokenizer.get_added_tokens_decoder();
         let added = decoder.iter().filter(|(_, token)| !token.content.is_empty()).map(|(id, token)| Added {
             text: token.content.clone(),
@@ -92,7 +95,7 @@ impl Vocabulary {
         }
         let mark = |text: &str| added.iter().find(|token| token.text == text).map(|token| token.id);
         let think = mark(THINK[0]).zip(mark(THINK[1])).map(|(open, close)| [open, close]);
-        Self { tokenizer, added, by_start, special, think }
+        Self { tokenizer, added, by_start, special, think, spelling }
     }
 
     /// The tokens that open and close thinking, where each is a single token.
@@ -127,6 +130,29 @@ impl Vocabulary {
     pub(crate) fn decode(&self, tokens: &[u32]) -> String {
         // It fails for no token: unknown ids are left out.
         self.tokenizer.decode(tokens, false).unwrap_or_default()
+    }
+
+    /// The bytes of a token, which may be a part of a character; of a special one its name.
+    pub(crate) fn bytes(&self, token: u32) -> Vec<u8> {
+        let added = self.added.iter().any(|added| added.id == token);
+        let spelled = self.tokenizer.id_to_token(token).zip(self.spelling).filter(|_| !added);
+        let spelled = spelled.and_then(|(token, spelling)| spelling.bytes(&token));
+        spelled.unwrap_or_else(|| self.decode(&[token]).into_bytes())
+    }
+
+    /// The bytes of the first `count` tokens as they show in a text: none for special tokens and think marks. `None` where
+    /// the vocabulary does not say.
+    pub(crate) fn spelled(&self, count: usize) -> Option<Vec<Vec<u8>>> {
+        let spelling = self.spelling?;
+        let added: HashMap<u32, &str> = self.added.iter().map(|token| (token.id, token.text.as_str())).collect();
+        let spell = |token: u32| match added.get(&token) {
+            _ if self.is_special(token) || self.is_think(token) => None,
+            Some(text) => Some(text.as_bytes().to_vec()),
+            None => spelling.bytes(&self.tokenizer.id_to_token(token)?),
+        };
+        let spelled = (0..u32::try_from(count).ok()?).map(|token| spell(token).unwrap_or_default());
+        // Nothing sensible is longer, and the search tree has its own limit.
+        Some(spelled.map(|bytes| if bytes.len() > 512 { Vec::new() } else { bytes }).collect())
     }
 
     /// Plain text to tokens, with the tokens that the tokenizer itself adds around a text.

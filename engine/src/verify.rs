@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::kernels::Pool;
 use crate::model::{self, Batch, Decoder, Row, Watch};
-use crate::pages::{PAGE, PageId, Pages};
+use crate::pages::{Layout, PAGE, PageId, Pages, Precision};
 use crate::weights::safetensors::Checkpoint;
 
 /// What a verification found.
@@ -59,6 +59,11 @@ impl Report {
 /// # Errors
 /// [`Error::Model`] where the checkpoint or the golden files cannot be read.
 pub fn golden(folder: &Path) -> Result<Report, Error> {
+    golden_with(folder, Precision::Full)
+}
+
+/// With a cache of a given precision: half of it is what serving uses, and no golden value is that rough.
+pub(crate) fn golden_with(folder: &Path, precision: Precision) -> Result<Report, Error> {
     let path = folder.join("golden.json");
     let unreadable = |error: String| Error::Model(format!("cannot read {}: {error}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
@@ -67,7 +72,8 @@ pub fn golden(folder: &Path) -> Result<Report, Error> {
     let config = model::config(folder)?;
     let model = Decoder::build(&config, &Checkpoint::open(folder)?)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut bench = Bench { pages: Pages::new(model.layout(), 0), model, pool: Pool::new(threads) };
+    let layout = model.layout(precision);
+    let mut bench = Bench { pages: Pages::new(layout, 0), layout, model, pool: Pool::new(threads) };
     let together = bench.together(&golden.prompts);
     let mut report = Report::default();
     for (prompt, batched) in golden.prompts.iter().zip(together) {
@@ -89,6 +95,7 @@ struct GoldenPrompt {
 }
 
 struct Bench {
+    layout: Layout,
     model: Decoder,
     pages: Pages,
     pool: Pool,
@@ -186,7 +193,7 @@ impl Bench {
 
     fn table(&mut self, tokens: usize) -> Vec<PageId> {
         let count = tokens.div_ceil(PAGE);
-        self.pages = Pages::new(self.model.layout(), count);
+        self.pages = Pages::new(self.layout, count);
         (0..count).map_while(|_| self.pages.take()).collect()
     }
 }

@@ -13,7 +13,7 @@ use crate::sample::{Choice, Sampler};
 use crate::schedule::{Limits, Readiness, Schedule, Sequence, Share};
 use crate::speech::Speech;
 use crate::tokenize::Vocabulary;
-use crate::{Error, Event, Finish, TokenLogprob, Usage};
+use crate::{Error, Event, Finish, Grammar, Likelihood, TokenLogprob, Usage};
 
 /// What the engine's handle sends.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) struct Request {
     /// The hash that the prompt's pages are chained to.
     pub(crate) seed: PageHash,
     pub(crate) sampler: Sampler,
+    pub(crate) grammar: Option<Grammar>,
     pub(crate) speech: Speech,
     pub(crate) bounds: Bounds,
     pub(crate) post: Post,
@@ -79,6 +80,8 @@ struct Reply {
     forced_tokens: usize,
     bounds: Bounds,
     sampler: Sampler,
+    /// What the rest of the answer must look like.
+    grammar: Option<Grammar>,
     speech: Speech,
     post: Post,
     over: bool,
@@ -171,53 +174,81 @@ impl Worker {
             if share.rows.end == sequence.tokens.len()
                 && let Some(logits) = rows.next()
             {
-                let written = catch_unwind(AssertUnwindSafe(|| self.write(sequence, logits)));
-                if written.is_err() {
-                    fail(&mut sequence.request);
+                match catch_unwind(AssertUnwindSafe(|| self.write(sequence, logits))) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => fail_with(&mut sequence.request, error),
+                    Err(_) => fail(&mut sequence.request),
                 }
             }
         }
     }
 
     /// Chooses a sequence's next token and says what it says.
-    fn write(&self, sequence: &mut Sequence<Reply>, logits: &mut [f32]) {
+    fn write(&self, sequence: &mut Sequence<Reply>, logits: &mut [f32]) -> Result<(), Error> {
         let reply = &mut sequence.request;
-        let choice = self.choose(reply, logits);
+        let choice = self.choose(reply, logits)?;
         reply.written += 1;
         if self.ends.contains(&choice.token) {
-            return self.finish(sequence, Finish::Stop);
+            self.finish(sequence, Finish::Stop);
+            return Ok(());
         }
+        let complete = self.follow(reply, choice.token)?;
         let logprob = self.logprob(&choice);
         let mut spoken = Vec::new();
         let stopped = reply.speech.push(&self.vocabulary, (choice.token, logprob), &mut spoken);
         send(reply, spoken);
         sequence.tokens.push(choice.token);
-        if stopped {
+        if stopped || complete {
             self.finish(sequence, Finish::Stop);
         } else if sequence.request.written >= sequence.request.bounds.tokens {
             self.finish(sequence, Finish::Length);
         }
+        Ok(())
     }
 
     /// The sampler's choice, or what closes a reasoning that has used up its share.
-    fn choose(&self, reply: &mut Reply, logits: &mut [f32]) -> Choice {
-        if reply.written < reply.bounds.least {
+    fn choose(&self, reply: &mut Reply, logits: &mut [f32]) -> Result<Choice, Error> {
+        let reasoning = reply.speech.is_reasoning();
+        let held = match &reply.grammar {
+            // An answer of a given form still has to come.
+            Some(_) => reasoning,
+            None => reply.written < reply.bounds.least,
+        };
+        if held {
             self.ends.iter().for_each(|end| logits[*end as usize] = f32::NEG_INFINITY);
         }
         if reply.forced.is_empty()
             && reply.forced_tokens == 0
-            && reply.speech.is_reasoning()
+            && reasoning
             && reply.bounds.reasoning.is_some_and(|most| reply.speech.reasoning_tokens() >= most)
         {
             reply.forced = self.vocabulary.closing();
             reply.forced.reverse();
         }
-        match reply.forced.pop() {
-            Some(token) => {
-                reply.forced_tokens += 1;
-                Choice { token, logprobs: None }
-            }
-            None => reply.sampler.choose(logits),
+        if let Some(token) = reply.forced.pop() {
+            reply.forced_tokens += 1;
+            return Ok(Choice { token, logprobs: None });
+        }
+        let mut allowed = match &mut reply.grammar {
+            Some(grammar) if !reasoning => Some(grammar.allowed()?),
+            _ => None,
+        };
+        if let Some(allowed) = &mut allowed
+            && let Some([open, _]) = self.vocabulary.think()
+            && reply.written == 0
+        {
+            // Some models open their thinking themselves.
+            allowed.add(open);
+        }
+        Ok(reply.sampler.choose(logits, allowed.as_ref()))
+    }
+
+    /// Takes the grammar on by a token of the answer; returns `true` where the answer is complete.
+    fn follow(&self, reply: &mut Reply, token: u32) -> Result<bool, Error> {
+        let thinks = reply.speech.is_reasoning() || self.vocabulary.think().is_some_and(|[open, _]| token == open);
+        match &mut reply.grammar {
+            Some(grammar) if !thinks => grammar.advance(token),
+            _ => Ok(false),
         }
     }
 
@@ -240,15 +271,23 @@ impl Worker {
 
     fn logprob(&self, choice: &Choice) -> Option<TokenLogprob> {
         let (logprob, top) = choice.logprobs.as_ref()?;
-        let text = |token: u32| self.vocabulary.decode(&[token]);
-        let top = top.iter().map(|(token, logprob)| (text(*token), *logprob)).collect();
-        Some(TokenLogprob { token: text(choice.token), logprob: *logprob, top })
+        let likelihood = |token: u32, logprob: f32| Likelihood {
+            text: self.vocabulary.decode(&[token]),
+            bytes: self.vocabulary.bytes(token),
+            logprob,
+        };
+        let top = top.iter().map(|(token, logprob)| likelihood(*token, *logprob)).collect();
+        Some(TokenLogprob { chosen: likelihood(choice.token, *logprob), top })
     }
 }
 
 fn fail(reply: &mut Reply) {
+    fail_with(reply, Error::Internal("the model failed on this request".to_owned()));
+}
+
+fn fail_with(reply: &mut Reply, error: Error) {
     reply.over = true;
-    reply.post.send(Event::Failed(Error::Internal("the model failed on this request".to_owned())));
+    reply.post.send(Event::Failed(error));
 }
 
 fn readiness(reply: &Reply) -> Readiness {
@@ -263,6 +302,7 @@ fn reply(request: Request) -> Sequence<Reply> {
         forced_tokens: 0,
         bounds: request.bounds,
         sampler: request.sampler,
+        grammar: request.grammar,
         speech: request.speech,
         post: request.post,
         over: false,

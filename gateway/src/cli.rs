@@ -285,6 +285,9 @@ pub struct EngineModel {
     /// Folder of the checkpoint, GGUF file, or `hf:org/name` in the local hub cache.
     #[arg(long)]
     pub model: PathBuf,
+    /// Fetch a model that the hub's cache lacks.
+    #[arg(long)]
+    pub fetch: bool,
     /// Compute threads; one per processor when absent.
     #[arg(long)]
     pub threads: Option<usize>,

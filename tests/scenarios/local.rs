@@ -74,6 +74,57 @@ async fn a_prompt_longer_than_the_context_is_the_callers_fault() {
 }
 
 #[tokio::test]
+async fn likelihoods_come_whole_and_streamed() {
+    let gateway = gateway().await;
+    let with = |stream: bool| {
+        let mut body = ask(stream);
+        body["logprobs"] = json!(true);
+        body["top_logprobs"] = json!(2);
+        body
+    };
+    let whole = gateway.client().chat(&with(false)).await.json().await;
+    let listed = whole["choices"][0]["logprobs"]["content"].as_array().expect("a list").clone();
+    let bytes: Vec<u8> = listed.iter().flat_map(|token| token["bytes"].as_array().expect("bytes")).map(byte).collect();
+    let said = whole["choices"][0]["message"]["content"].as_str().expect("text");
+    assert_eq!(String::from_utf8_lossy(&bytes), said, "{whole}");
+    for token in &listed {
+        let top = token["top_logprobs"].as_array().expect("a list");
+        // At temperature zero the likeliest is chosen.
+        assert_eq!((top.len(), &top[0]["logprob"]), (2, &token["logprob"]), "{token}");
+        assert!(token["logprob"].as_f64().is_some_and(|logprob| logprob <= 0.0), "{token}");
+    }
+    let streamed = Events::read(&gateway.client().chat(&with(true)).await.bytes().await);
+    let parts = streamed.payloads.iter().filter_map(|one| one["choices"][0]["logprobs"]["content"].as_array());
+    assert_eq!(parts.flatten().cloned().collect::<Vec<_>>(), listed);
+}
+
+fn byte(value: &Value) -> u8 {
+    u8::try_from(value.as_u64().expect("a number")).expect("a byte")
+}
+
+#[tokio::test]
+async fn an_answer_has_the_form_that_was_asked_for() {
+    let gateway = gateway().await;
+    let with = |schema: Value| {
+        let mut body = ask(false);
+        body["max_tokens"] = json!(150);
+        body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}});
+        body
+    };
+    let kind = json!({"type": "object", "additionalProperties": false, "required": ["kind"],
+                      "properties": {"kind": {"enum": ["big", "small"]}}, "x-guidance": {"whitespace_flexible": false}});
+    let answer = gateway.client().chat(&with(kind)).await.json().await;
+    let text = answer["choices"][0]["message"]["content"].as_str().expect("text");
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    assert!(value == json!({"kind": "big"}) || value == json!({"kind": "small"}), "{answer}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    let refused = gateway.client().chat(&with(json!({"type": "string", "not": {"const": "x"}}))).await;
+    let (status, error) = (refused.status, refused.json().await);
+    assert_eq!((status, &error["error"]["param"]), (400, &json!("response_format")), "{error}");
+    assert!(error["error"]["message"].as_str().is_some_and(|text| text.contains("not")), "{error}");
+}
+
+#[tokio::test]
 async fn the_engine_runs_from_the_command_line() {
     let setup = Setup::new();
     model::write(&setup.path().join("model"));

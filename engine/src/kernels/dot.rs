@@ -1,10 +1,18 @@
 //! The innermost loops (dot products, sums, gates, codes), compiled for several instruction sets and chosen once at
 //! start. They hand out no work and know no matrices.
-#![expect(unsafe_code, reason = "calling code compiled for detected instruction sets")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "code for detected instruction sets, loads and stores of checked length")
+)]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{
+    _mm_loadu_si128, _mm256_cvtph_ps, _mm256_loadu_si256, _mm256_storeu_ps, _mm512_cvtph_ps, _mm512_storeu_ps,
+};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::weights::matrix::Number;
+use crate::weights::matrix::{F16, Number};
 
 /// Partial sums of one product. All instruction sets add in this order, so they agree to the last bit.
 const LANES: usize = 16;
@@ -54,6 +62,20 @@ pub(crate) fn quantise(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f3
     }
 }
 
+/// Writes half-precision floats in 32 bits.
+#[inline]
+pub(crate) fn widen(from: &[F16], to: &mut [f32]) {
+    match tier() {
+        // SAFETY: `tier` found these instructions on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { widen_avx512(from, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { widen_avx2(from, to) },
+        Tier::Scalar => widen_scalar(from, to),
+    }
+}
+
 /// `gate = silu(gate) * up`.
 #[inline]
 pub(crate) fn gate(gate: &mut [f32], up: &[f32]) {
@@ -98,11 +120,27 @@ pub(crate) fn tier() -> Tier {
     *TIER.get_or_init(detect)
 }
 
+/// Whether AVX-512 is left alone, to measure what a machine without it would do.
+static LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves AVX-512 and what builds on it alone; holds for what is asked for the first time after it.
+pub(crate) fn limit() {
+    LIMITED.store(true, Ordering::Relaxed);
+}
+
+/// See [`limit`].
+pub(super) fn limited() -> bool {
+    LIMITED.load(Ordering::Relaxed)
+}
+
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Tier {
-    if std::is_x86_feature_detected!("avx512f") {
+    if std::is_x86_feature_detected!("avx512f") && !limited() {
         Tier::Avx512
-    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+    } else if std::is_x86_feature_detected!("avx2")
+        && std::is_x86_feature_detected!("fma")
+        && std::is_x86_feature_detected!("f16c")
+    {
         Tier::Avx2
     } else {
         Tier::Scalar
@@ -194,6 +232,35 @@ fn quantise_scalar(values: &[f32], codes: &mut [i8], sums: &mut [i32]) -> f32 {
         }
     }
     factor
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn widen_avx512(from: &[F16], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for (from, to) in from.iter().zip(to) {
+        // SAFETY: sixteen numbers are there, and room for as many.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast()))) };
+    }
+    widen_scalar(from_rest, to_rest);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_avx2(from: &[F16], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    for (from, to) in from.iter().zip(to) {
+        // SAFETY: eight numbers are there, and room for as many.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast()))) };
+    }
+    widen_scalar(from_rest, to_rest);
+}
+
+#[inline(always)]
+fn widen_scalar(from: &[F16], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.value();
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -303,6 +370,17 @@ mod tests {
             let factor = quantise(&values, &mut codes, &mut sums);
             prop_assert_eq!(factor, quantise_scalar(&values, &mut plain_codes, &mut plain_sums));
             prop_assert_eq!((codes, sums), (plain_codes, plain_sums));
+            let halves: Vec<F16> = values.iter().map(|value| F16::of(*value)).collect();
+            let mut wide = [0.0; 256];
+            widen(&halves, &mut wide);
+            prop_assert!(wide.iter().zip(&halves).all(|(wide, half)| wide.to_bits() == half.value().to_bits()));
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("f16c") {
+                // SAFETY: just found.
+                unsafe { widen_avx2(&halves, &mut wide) };
+                prop_assert!(wide.iter().zip(&halves).all(|(wide, half)| wide.to_bits() == half.value().to_bits()));
+            }
+            prop_assert!(wide.iter().zip(&values).all(|(wide, value)| (wide - value).abs() <= value.abs() / 2048.0 + 1e-7));
             prop_assert!(codes.iter().zip(&values).all(|(code, value)| (f32::from(*code) * factor - value).abs() <= factor * 0.51));
         }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, GgmlType};
 
 use super::dot::dot;
-use super::pool::{Parts, Pool};
+use super::pool::{Band, Pool};
 use super::products::fast;
 use super::tiles::{Inputs, ROWS, Tiles};
 use crate::weights::mapping::{Plain, View};
@@ -18,45 +18,68 @@ use crate::weights::matrix::{Matrix, Number, Values, with_blocks};
 /// One product: `out[row] = matrix * input[row]` for every row of the input.
 pub(crate) struct Product<'a> {
     /// The weights.
-    pub(crate) matrix: &'a Matrix,
+    matrix: &'a Matrix,
     /// Rows of `matrix.columns` values.
-    pub(crate) input: &'a [f32],
+    input: &'a [f32],
+    /// Which of them, where not all.
+    chosen: Option<&'a [usize]>,
     /// As many rows of `matrix.rows` values.
-    pub(crate) out: &'a mut [f32],
+    out: Band<'a>,
 }
 
 impl<'a> Product<'a> {
     /// Pairs a matrix with its input and output.
     pub(crate) fn new(matrix: &'a Matrix, input: &'a [f32], out: &'a mut [f32]) -> Self {
-        assert_eq!(input.len() / matrix.columns * matrix.rows, out.len(), "a product's sizes disagree");
-        Self { matrix, input, out }
+        Self::banded(matrix, input, Band::whole(out, matrix.rows))
+    }
+
+    /// Pairs a matrix with its input and some columns of its output's rows.
+    pub(crate) fn banded(matrix: &'a Matrix, input: &'a [f32], out: Band<'a>) -> Self {
+        assert_eq!((input.len() / matrix.columns, matrix.rows), out.size(), "a product's sizes disagree");
+        Self { matrix, input, chosen: None, out }
+    }
+
+    /// Pairs a matrix with some rows of an input, in this order, and its output.
+    pub(crate) fn chosen(matrix: &'a Matrix, input: &'a [f32], rows: &'a [usize], out: &'a mut [f32]) -> Self {
+        let out = Band::whole(out, matrix.rows);
+        assert_eq!((rows.len(), matrix.rows), out.size(), "a product's sizes disagree");
+        Self { matrix, input, chosen: Some(rows), out }
     }
 }
 
 /// Computes all products in one pass over the pool.
 pub(crate) fn multiply(pool: &Pool, products: &mut [Product<'_>]) {
+    // Plain numbers and blocks are copied row by row where some rows are chosen; codes are chosen below.
+    let gathered: Vec<Option<Vec<f32>>> = products.iter().map(gather).collect();
     let mut quantised = Quantised::default();
     let mut jobs = Vec::with_capacity(products.len());
     let mut units = 0;
-    for product in products {
+    for (product, gathered) in products.iter().zip(&gathered) {
         let matrix = product.matrix;
         let tiled = matches!(matrix.values, Values::Tiles(_));
         let rows = block_of(matrix.rows, pool.threads()).next_multiple_of(if tiled { ROWS } else { 4 });
+        let input = gathered.as_deref().unwrap_or(product.input);
         let inputs = match &matrix.values {
-            Values::Tiles(tiles) => Some(quantised.codes_for(pool, product.input, (matrix.columns, tiles.columns()))),
-            values => {
-                with_blocks!(values, view => Some(quantised.rows_for(view, product.input, matrix.columns)), else None)
+            Values::Tiles(tiles) => {
+                Some(quantised.codes_for(pool, (input, product.chosen), (matrix.columns, tiles.columns())))
             }
+            values => with_blocks!(values, view => Some(quantised.rows_for(view, input, matrix.columns)), else None),
         };
         let first = units;
         units += matrix.rows.div_ceil(rows);
-        jobs.push(Job { matrix, input: product.input, inputs, out: Parts::new(product.out), rows, first });
+        jobs.push(Job { matrix, input, inputs, out: &product.out, rows, first });
     }
     pool.run(units, &|unit| {
         let job = &jobs[jobs.partition_point(|job| job.first <= unit) - 1];
         let start = (unit - job.first) * job.rows;
         job.run(start..(start + job.rows).min(job.matrix.rows));
     });
+}
+
+fn gather(product: &Product<'_>) -> Option<Vec<f32>> {
+    let rows = product.chosen.filter(|_| !matches!(product.matrix.values, Values::Tiles(_)))?;
+    let columns = product.matrix.columns;
+    Some(rows.iter().flat_map(|row| &product.input[row * columns..][..columns]).copied().collect())
 }
 
 /// Makes a matrix of floats smaller, where its rows are whole numbers of blocks.
@@ -134,7 +157,7 @@ struct Job<'a> {
     matrix: &'a Matrix,
     input: &'a [f32],
     inputs: Option<Arc<dyn Any + Send + Sync>>,
-    out: Parts<'a, f32>,
+    out: &'a Band<'a>,
     rows: usize,
     first: usize,
 }
@@ -163,9 +186,8 @@ impl Job<'_> {
     }
 
     fn write(&self, input: usize, row: usize, value: f32) {
-        let at = input * self.matrix.rows + row;
         // SAFETY: a unit owns its weight rows, and so every output of those rows, and writes one at a time.
-        let place = unsafe { self.out.part(at..at + 1) };
+        let place = unsafe { self.out.part(input, row..row + 1) };
         place[0] = value;
     }
 
@@ -217,9 +239,8 @@ impl Job<'_> {
         };
         for strip in rows.start / ROWS..rows.end / ROWS {
             tiles.strip(strip, self.matrix.columns, inputs, |input, sums| {
-                let at = input * self.matrix.rows + strip * ROWS;
                 // SAFETY: a unit owns its weight rows, and so every output of those rows, and writes sixteen at a time.
-                let place = unsafe { self.out.part(at..at + ROWS) };
+                let place = unsafe { self.out.part(input, strip * ROWS..(strip + 1) * ROWS) };
                 place.copy_from_slice(sums);
             });
         }
@@ -254,6 +275,8 @@ enum Kind {
     Blocks(GgmlDType),
     /// In eight bits: columns of a row, and of those with one factor.
     Codes(usize, usize),
+    /// Some rows of these.
+    Chosen(usize, usize, Range<*const usize>),
 }
 
 impl Quantised {
@@ -271,13 +294,19 @@ impl Quantised {
         })
     }
 
+    /// Rows are quantised once, however many experts they are chosen for.
     fn codes_for(
         &mut self,
         pool: &Pool,
-        input: &[f32],
+        (input, chosen): (&[f32], Option<&[usize]>),
         (columns, width): (usize, usize),
     ) -> Arc<dyn Any + Send + Sync> {
-        self.once(input, Kind::Codes(columns, width), || Arc::new(Inputs::new(pool, input, columns, width)))
+        let all = self.once(input, Kind::Codes(columns, width), || Arc::new(Inputs::new(pool, input, columns, width)));
+        let Some((rows, inputs)) = chosen.zip(all.downcast_ref::<Inputs>()) else { return all };
+        if rows.iter().copied().eq(0..inputs.rows()) {
+            return all;
+        }
+        self.once(input, Kind::Chosen(columns, width, rows.as_ptr_range()), || Arc::new(inputs.choose(pool, rows)))
     }
 
     fn once(

@@ -14,4 +14,5 @@ mod rooms;
 mod scores;
 pub(crate) mod tiles;
 
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Band, Pool};
+pub(crate) use rooms::Room;

@@ -13,7 +13,9 @@ use super::rooms::{Room, Rooms};
 /// Threads that help the one that calls [`Pool::run`].
 #[derive(Debug)]
 pub(crate) struct Pool {
-    rooms: Rooms,
+    rooms: Arc<Rooms<f32>>,
+    codes: Arc<Rooms<i8>>,
+    sums: Arc<Rooms<i32>>,
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -29,12 +31,22 @@ impl Pool {
         };
         // A system that refuses a thread makes the pool smaller, not wrong.
         let helpers = (1..threads).filter_map(start).collect();
-        Self { rooms: Rooms::default(), shared, helpers }
+        Self { rooms: Arc::default(), codes: Arc::default(), sums: Arc::default(), shared, helpers }
     }
 
     /// A buffer for a while; its values are whatever was there before.
-    pub(crate) fn room(&self, length: usize) -> Room<'_> {
+    pub(crate) fn room(&self, length: usize) -> Room<f32> {
         self.rooms.take(length)
+    }
+
+    /// As above, for codes of eight bits.
+    pub(crate) fn code_room(&self, length: usize) -> Room<i8> {
+        self.codes.take(length)
+    }
+
+    /// As above, for sums of codes.
+    pub(crate) fn sum_room(&self, length: usize) -> Room<i32> {
+        self.sums.take(length)
     }
 
     /// Threads that compute.
@@ -210,6 +222,55 @@ impl<'a, T> Parts<'a, T> {
         assert!(range.start <= range.end && range.end <= self.length, "part of a buffer out of bounds");
         // SAFETY: in bounds as just checked, exclusive as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}
+
+/// Some columns of a buffer of rows: what no other band of the buffer has.
+pub(crate) struct Band<'a> {
+    parts: Parts<'a, f32>,
+    /// Values of a whole row.
+    stride: usize,
+    columns: Range<usize>,
+}
+
+impl<'a> Band<'a> {
+    /// All columns of rows of so many values.
+    pub(crate) fn whole(buffer: &'a mut [f32], width: usize) -> Self {
+        Self { parts: Parts::new(buffer), stride: width, columns: 0..width }
+    }
+
+    /// The first columns of rows of `stride` values.
+    pub(crate) fn first(buffer: &'a mut [f32], stride: usize, width: usize) -> Self {
+        assert!(width <= stride, "a band as wide as its buffer at most");
+        Self { parts: Parts::new(buffer), stride, columns: 0..width }
+    }
+
+    /// Rows of `stride` values, cut into bands of `width` columns.
+    pub(crate) fn cut(buffer: &'a mut [f32], stride: usize, width: usize) -> impl Iterator<Item = Self> {
+        let (start, length) = (buffer.as_mut_ptr(), buffer.len());
+        // The bands share the buffer's bounds and have no column in common.
+        (0..stride / width).map(move |band| Self {
+            parts: Parts { start, length, of: PhantomData },
+            stride,
+            columns: band * width..(band + 1) * width,
+        })
+    }
+
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.parts.length / self.stride, self.columns.len())
+    }
+
+    /// Some columns of one row.
+    ///
+    /// # Safety
+    /// As for [`Parts::part`], within this band.
+    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
+    pub(crate) unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
+        assert!(columns.end <= self.columns.len(), "columns outside their band");
+        let at = row * self.stride + self.columns.start;
+        // SAFETY: other bands have other columns, and the caller promises the rest.
+        unsafe { self.parts.part(at + columns.start..at + columns.end) }
     }
 }
 

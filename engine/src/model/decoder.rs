@@ -11,7 +11,8 @@ use super::rope::Rope;
 use super::{Batch, Step, Watch};
 use crate::kernels::linear::{Product, Small, multiply, pack, shrink};
 use crate::kernels::{Pool, pointwise};
-use crate::pages::{Layout, Pages};
+use crate::pages::{Layout, Pages, Precision};
+use crate::weights::matrix::Values;
 use crate::weights::{Matrix, Source};
 use crate::{Error, Quantisation};
 
@@ -63,7 +64,7 @@ impl Decoder {
             output,
             rope: Rope::new(&config.rope, turned),
             epsilon: config.epsilon,
-            layout: Layout { layers: config.layers, heads, key, value },
+            layout: Layout { layers: config.layers, heads, key, value, precision: Precision::Half },
         })
     }
 
@@ -107,9 +108,14 @@ impl Decoder {
         matrices
     }
 
+    /// How precise a cache must be not to be what the model loses by: weights in 32 bits want one in 32 bits.
+    pub(crate) fn precision(&self) -> Precision {
+        if matches!(self.embedding.values, Values::F32(_)) { Precision::Full } else { Precision::Half }
+    }
+
     /// What the cache must hold.
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
+    pub(crate) fn layout(&self, precision: Precision) -> Layout {
+        Layout { precision, ..self.layout }
     }
 
     /// Tokens that the model knows.

@@ -7,9 +7,10 @@
 use super::Step;
 use super::config::{Config, LatentConfig, Scaling};
 use crate::Error;
-use crate::kernels::attention::{Reader, Shape, attend};
+use crate::kernels::attention::{Order, Reader, Shape, attend};
 use crate::kernels::linear::{Product, multiply};
 use crate::kernels::pointwise::{self, Pairing};
+use crate::kernels::{Band, Room};
 use crate::weights::{Matrix, Source};
 
 /// The norms inside attention do not follow the config's epsilon.
@@ -89,7 +90,15 @@ impl Latent {
             keys,
             values,
             out: matrix("o_proj", config.hidden, heads * value)?,
-            shape: Shape { heads, key_heads: 1, key: latent + turned, value: latent, scale, window: None },
+            shape: Shape {
+                heads,
+                key_heads: 1,
+                key: latent + turned,
+                value: latent,
+                scale,
+                window: None,
+                order: Order::Heads,
+            },
             plain,
             pairing: if config.rope.neighbours { Pairing::Neighbours } else { Pairing::Halves },
         })
@@ -110,34 +119,41 @@ impl Latent {
         let rows = step.batch.rows.len();
         let mut cached = step.pool.room(rows * self.down.rows);
         let mut query = self.queries(step, input, &mut cached);
-        let latent = self.shape.value;
+        let (latent, heads) = (self.shape.value, self.shape.heads);
         for (index, row) in cached.chunks_exact_mut(self.shape.key).enumerate() {
             let (cosines, sines) = step.turns.of(index);
             pointwise::rms_norm(&mut row[..latent], &self.norm, EPSILON);
             pointwise::rotate(&mut row[latent..], cosines, sines, self.pairing);
         }
         for (index, head) in query.chunks_exact_mut(self.plain + self.shape.key - latent).enumerate() {
-            let (cosines, sines) = step.turns.of(index / self.shape.heads);
+            let (cosines, sines) = step.turns.of(index / heads);
             pointwise::rotate(&mut head[self.plain..], cosines, sines, self.pairing);
         }
         for (row, cached) in step.batch.rows.iter().zip(cached.chunks_exact(self.shape.key)) {
             step.pages.write(step.batch.place(row, step.layer), 0, cached, &[]);
         }
         let query = self.absorb(step, &query);
-        let mut mean = step.pool.room(rows * self.shape.heads * latent);
+        let mut mean = step.pool.room(heads * rows * latent);
         let reader = Reader { pages: step.pages, layer: step.layer, batch: step.batch };
         attend(step.pool, &self.shape, reader, &query, &mut mean);
-        let values = self.per_head(step, &self.values, &mean, latent);
+        let width = self.values[0].rows;
+        let mut values = step.pool.room(rows * heads * width);
+        let bands = Band::cut(&mut values, heads * width, width);
+        let means = mean.chunks_exact(rows * latent).zip(bands);
+        let mut products: Vec<Product<'_>> =
+            self.values.iter().zip(means).map(|(matrix, (mean, band))| Product::banded(matrix, mean, band)).collect();
+        multiply(step.pool, &mut products);
+        drop(products);
         multiply(step.pool, &mut [Product::new(&self.out, &values, out)]);
     }
 
     /// Queries of all heads; the way to the cache runs beside it.
-    fn queries(&self, step: &Step<'_>, input: &[f32], cached: &mut [f32]) -> Vec<f32> {
+    fn queries(&self, step: &Step<'_>, input: &[f32], cached: &mut [f32]) -> Room<f32> {
         let rows = step.batch.rows.len();
         let below = Product::new(&self.down, input, cached);
         match &self.query {
             Query::Whole(whole) => {
-                let mut query = vec![0.0; rows * whole.rows];
+                let mut query = step.pool.room(rows * whole.rows);
                 multiply(step.pool, &mut [Product::new(whole, input, &mut query), below]);
                 query
             }
@@ -145,44 +161,29 @@ impl Latent {
                 let mut low = step.pool.room(rows * down.rows);
                 multiply(step.pool, &mut [Product::new(down, input, &mut low), below]);
                 pointwise::rms_norm(&mut low, norm, EPSILON);
-                let mut query = vec![0.0; rows * up.rows];
+                let mut query = step.pool.room(rows * up.rows);
                 multiply(step.pool, &mut [Product::new(up, &low, &mut query)]);
                 query
             }
         }
     }
 
-    /// Replaces each query's plain part by what meets the latent.
-    fn absorb(&self, step: &Step<'_>, query: &[f32]) -> Vec<f32> {
-        let width = self.plain + self.shape.key - self.shape.value;
-        let absorbed = self.per_head(step, &self.keys, query, width);
-        let mut out = Vec::with_capacity(query.len() / width * self.shape.key);
-        for (absorbed, head) in absorbed.chunks_exact(self.shape.value).zip(query.chunks_exact(width)) {
-            out.extend_from_slice(absorbed);
-            out.extend_from_slice(&head[self.plain..]);
+    /// Replaces each query's plain part by what meets the latent; all rows of the first head come first.
+    fn absorb(&self, step: &Step<'_>, query: &[f32]) -> Room<f32> {
+        let Shape { heads, key, value: latent, .. } = self.shape;
+        let (rows, plain) = (step.batch.rows.len(), self.plain);
+        let mut gathered = step.pool.room(heads * rows * plain);
+        let mut absorbed = step.pool.room(heads * rows * key);
+        for (index, head) in query.chunks_exact(plain + key - latent).enumerate() {
+            let at = index % heads * rows + index / heads;
+            gathered[at * plain..][..plain].copy_from_slice(&head[..plain]);
+            absorbed[at * key + latent..][..key - latent].copy_from_slice(&head[plain..]);
         }
-        out
-    }
-
-    /// Multiplies each head's rows, the first part of every `width` values, with the head's own matrix.
-    fn per_head(&self, step: &Step<'_>, matrices: &[Matrix], input: &[f32], width: usize) -> Vec<f32> {
-        let (rows, heads) = (step.batch.rows.len(), self.shape.heads);
-        let (made, used) = (matrices[0].rows, matrices[0].columns);
-        let mut gathered = step.pool.room(heads * rows * used);
-        for (index, head) in input.chunks_exact(width).enumerate() {
-            let at = (index % heads * rows + index / heads) * used;
-            gathered[at..at + used].copy_from_slice(&head[..used]);
-        }
-        let mut products = step.pool.room(heads * rows * made);
-        let inputs = gathered.chunks_exact(rows * used).zip(products.chunks_exact_mut(rows * made));
-        let mut list: Vec<Product<'_>> =
-            matrices.iter().zip(inputs).map(|(matrix, (input, out))| Product::new(matrix, input, out)).collect();
-        multiply(step.pool, &mut list);
-        drop(list);
-        let mut out = vec![0.0; products.len()];
-        for (index, head) in out.chunks_exact_mut(made).enumerate() {
-            head.copy_from_slice(&products[(index % heads * rows + index / heads) * made..][..made]);
-        }
-        out
+        let parts = gathered.chunks_exact(rows * plain).zip(absorbed.chunks_exact_mut(rows * key));
+        let product = |(matrix, (input, out))| Product::banded(matrix, input, Band::first(out, key, latent));
+        let mut products: Vec<Product<'_>> = self.keys.iter().zip(parts).map(product).collect();
+        multiply(step.pool, &mut products);
+        drop(products);
+        absorbed
     }
 }

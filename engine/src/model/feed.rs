@@ -107,18 +107,18 @@ impl Mixture {
     fn forward(&self, pool: &Pool, input: &[f32], choices: &[Vec<(usize, f32)>], out: &mut [f32]) {
         let hidden = self.router.gate.columns;
         let visits = Visits::of(choices, self.experts.len());
-        let mut gathered = Vec::with_capacity(visits.list.len() * hidden);
-        visits.list.iter().for_each(|visit| gathered.extend_from_slice(&input[visit.row * hidden..][..hidden]));
-        let mut inputs = gathered.as_slice();
-        let mut parts: Vec<(&Gated, &[f32])> = Vec::with_capacity(visits.hit.len() + 1);
+        let everybody: Vec<usize> = (0..input.len() / hidden).collect();
+        let rows: Vec<usize> = visits.list.iter().map(|visit| visit.row).collect();
+        let mut left = rows.as_slice();
+        let mut parts: Vec<(&Gated, &[usize])> = Vec::with_capacity(visits.hit.len() + 1);
         for (expert, count) in &visits.hit {
-            let own = inputs.split_off(..count * hidden).expect("as many gathered rows as visits");
+            let own = left.split_off(..*count).expect("as many rows as visits");
             parts.push((&self.experts[*expert], own));
         }
-        parts.extend(self.shared.as_ref().map(|shared| (shared, input)));
-        let rows = visits.list.len() + self.shared.as_ref().map_or(0, |_| input.len() / hidden);
-        let mut mixed = pool.room(rows * hidden);
-        all_gated(pool, &parts, hidden, &mut mixed);
+        parts.extend(self.shared.as_ref().map(|shared| (shared, everybody.as_slice())));
+        let count = rows.len() + self.shared.as_ref().map_or(0, |_| everybody.len());
+        let mut mixed = pool.room(count * hidden);
+        all_gated(pool, &parts, input, &mut mixed);
         let (mixed, shared) = mixed.split_at(visits.list.len() * hidden);
         out.fill(0.0);
         for (visit, mixed) in visits.list.iter().zip(mixed.chunks_exact(hidden)) {
@@ -130,18 +130,18 @@ impl Mixture {
     }
 }
 
-/// Computes several gated layers, each on rows of its own, in as many passes as one of them takes.
-fn all_gated(pool: &Pool, parts: &[(&Gated, &[f32])], hidden: usize, out: &mut [f32]) {
-    let width = |(gated, input): &(&Gated, &[f32])| input.len() / hidden * gated.gate.rows;
+/// Computes several gated layers, each on some rows of the input, in as many passes as one of them takes.
+fn all_gated(pool: &Pool, parts: &[(&Gated, &[usize])], input: &[f32], out: &mut [f32]) {
+    let width = |(gated, rows): &(&Gated, &[usize])| rows.len() * gated.gate.rows;
     let total: usize = parts.iter().map(width).sum();
     let (mut gate, mut up) = (pool.room(total), pool.room(total));
     let mut products = Vec::with_capacity(2 * parts.len());
     let (mut gates, mut ups) = (&mut gate[..], &mut up[..]);
     for part in parts {
         let own = gates.split_off_mut(..width(part)).expect("as many values as the parts make");
-        products.push(Product::new(&part.0.gate, part.1, own));
+        products.push(Product::chosen(&part.0.gate, input, part.1, own));
         let own = ups.split_off_mut(..width(part)).expect("as many values as the parts make");
-        products.push(Product::new(&part.0.up, part.1, own));
+        products.push(Product::chosen(&part.0.up, input, part.1, own));
     }
     multiply(pool, &mut products);
     drop(products);
@@ -150,7 +150,8 @@ fn all_gated(pool: &Pool, parts: &[(&Gated, &[f32])], hidden: usize, out: &mut [
     let (mut inputs, mut outs) = (&gate[..], out);
     for part in parts {
         let input = inputs.split_off(..width(part)).expect("as many values as the parts make");
-        let own = outs.split_off_mut(..part.1.len()).expect("as many rows as the parts have");
+        let own = part.1.len() * part.0.down.rows;
+        let own = outs.split_off_mut(..own).expect("as many rows as the parts have");
         products.push(Product::new(&part.0.down, input, own));
     }
     multiply(pool, &mut products);

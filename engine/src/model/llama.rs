@@ -4,7 +4,7 @@
 use super::Step;
 use super::config::{Config, GroupedConfig};
 use crate::Error;
-use crate::kernels::attention::{Reader, Shape, attend};
+use crate::kernels::attention::{Order, Reader, Shape, attend};
 use crate::kernels::linear::{Product, multiply};
 use crate::kernels::pointwise::{self, Pairing};
 use crate::weights::{Matrix, Source};
@@ -55,6 +55,7 @@ impl Grouped {
                 value: width,
                 scale: 1.0 / (width as f32).sqrt(),
                 window: window.filter(|(first, _)| layer >= *first).map(|(_, window)| window),
+                order: Order::Rows,
             },
             pairing: if config.rope.neighbours { Pairing::Neighbours } else { Pairing::Halves },
             epsilon: config.epsilon,

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::pages::Layout;
+use crate::pages::Precision;
 
-const LAYOUT: Layout = Layout { layers: 1, heads: 1, key: 2, value: 2 };
+const LAYOUT: Layout = Layout { layers: 1, heads: 1, key: 2, value: 2, precision: Precision::Half };
 const LIMITS: Limits = Limits { sequences: 4, rows: 40, rows_beside_replies: 10 };
 
 struct Bench {

@@ -55,6 +55,7 @@ fn tools_and_calls_reach_the_template_as_objects() {
     let conversation = Conversation { messages: vec![call], tools, ..Conversation::default() };
     check("{{ tools | tojson }}", &conversation, Ok(r#"[{"z": 1, "a": "é<^"}]"#));
     check("{{ messages[0].content is none }}", &conversation, Ok("True"));
+    check("{{ messages[0].content.strip() + '!' }}", &conversation, Ok("!"));
     let arguments = "messages[0].tool_calls[0].function.arguments";
     let string = r#"{"b":1,"a":["<|end|>^"]}!"#;
     check(&format!("{{{{ {arguments} + '!' }}}}"), &conversation, Ok(string));

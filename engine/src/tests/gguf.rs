@@ -19,7 +19,7 @@ fn reply(path: std::path::PathBuf) -> Vec<(String, f32)> {
     let mut tokens = Vec::new();
     while let Some(event) = generation.next_blocking() {
         if let Event::Text { logprobs, .. } = event {
-            tokens.extend(logprobs.into_iter().map(|token| (token.token, token.logprob)));
+            tokens.extend(logprobs.into_iter().map(|token| (token.chosen.text, token.chosen.logprob)));
         }
     }
     tokens

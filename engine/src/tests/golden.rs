@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{self, Folder, Random, Stored, Tensor};
 use super::reference::Reference;
+use crate::pages::Precision;
 use crate::{Engine, Settings, verify};
 
 fn check(name: &str, own: &Value) {
@@ -34,6 +35,9 @@ fn check_stored(name: &str, own: &Value, stored: Stored) {
     folder.write("golden.safetensors", fixture::safetensors(&tensors));
     let report = verify::golden(folder.path()).unwrap();
     assert!(report.is_within(1e-3), "{name}: {report:#?}");
+    // A cache in sixteen bits costs precision, never repeatability.
+    let half = verify::golden_with(folder.path(), Precision::Half).unwrap();
+    assert!(half.prompts.iter().all(|prompt| prompt.unstable.is_empty() && prompt.logit_error < 0.1), "{half:#?}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn smaller_weights_say_nearly_the_same_and_are_told_apart() {
         let mut generation = engine.generate(engine.tokens((40..60).collect()).unwrap(), sampling).unwrap();
         while let Some(event) = generation.next_blocking() {
             if let Event::Text { logprobs, .. } = event {
-                return logprobs[0].logprob;
+                return logprobs[0].chosen.logprob;
             }
         }
         panic!("no token");

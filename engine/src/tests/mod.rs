@@ -1,5 +1,6 @@
 //! The engine as a whole, on tiny checkpoints that the tests make themselves. Parts have their tests beside them.
 
+mod constrain;
 mod fixture;
 mod gguf;
 mod gguf_file;

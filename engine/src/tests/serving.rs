@@ -23,7 +23,7 @@ fn serve(name: &str, template: Option<&str>, settings: Settings) -> Served {
     Served { engine, _folder: folder }
 }
 
-fn ask(engine: &Engine, text: &str) -> Prompt {
+pub(super) fn ask(engine: &Engine, text: &str) -> Prompt {
     let message = Message { role: "user".to_owned(), content: text.to_owned(), ..Message::default() };
     engine.prompt(&Conversation { messages: vec![message], ..Conversation::default() }).unwrap()
 }
@@ -33,14 +33,14 @@ fn sampling(seed: u64, max_tokens: usize) -> Sampling {
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Reply {
-    reasoning: String,
-    answer: String,
-    tokens: usize,
-    end: Option<Result<(Finish, Usage), Error>>,
+pub(super) struct Reply {
+    pub(super) reasoning: String,
+    pub(super) answer: String,
+    pub(super) tokens: usize,
+    pub(super) end: Option<Result<(Finish, Usage), Error>>,
 }
 
-fn read(mut generation: Generation) -> Reply {
+pub(super) fn read(mut generation: Generation) -> Reply {
     let mut reply = Reply::default();
     while let Some(event) = generation.next_blocking() {
         match event {

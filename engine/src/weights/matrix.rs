@@ -174,6 +174,22 @@ impl Number for f32 {
 #[repr(transparent)]
 pub(crate) struct F16(pub(crate) u16);
 
+impl F16 {
+    /// The nearest half-precision float; what is too large becomes the largest.
+    pub(crate) fn of(value: f32) -> Self {
+        const LARGEST: f32 = 65504.0;
+        let sign = (value.to_bits() >> 16 & 0x8000) as u16;
+        let size = value.abs().min(LARGEST);
+        let bits = size.to_bits();
+        // Below 2^-14 all steps are the same; above, the last bit kept decides a tie.
+        let kept = match bits < 0x3880_0000 {
+            true => (size * 2f32.powi(24)).round_ties_even() as u16,
+            false => (((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (112 << 10)) as u16,
+        };
+        Self(sign | kept)
+    }
+}
+
 impl Number for F16 {
     /// Has no branches, so that loops over it become vector code. Infinities and NaN, which no usable weight is,
     /// read as large finite numbers.
@@ -236,6 +252,15 @@ mod tests {
             assert_eq!(F16(bits).value(), value, "{bits:#06x}");
         }
         assert_eq!(F16(0x8000).value().to_bits(), (-0.0f32).to_bits());
+        for bits in (0..=0x7bff).flat_map(|bits| [bits, bits | 0x8000]) {
+            assert_eq!(F16::of(F16(bits).value()).0, bits, "{bits:#06x}");
+        }
+        let between = |low: u16| f32::midpoint(F16(low).value(), F16(low + 1).value());
+        for (low, even) in [(0x3c00, 0x3c00), (0x3c01, 0x3c02), (0x0000, 0x0000), (0x0001, 0x0002), (0x03ff, 0x0400)] {
+            assert_eq!(F16::of(between(low)).0, even, "{low:#06x}");
+            assert_eq!(F16::of(between(low).next_up()).0, low + 1, "{low:#06x}");
+        }
+        assert_eq!((F16::of(1e9).0, F16::of(f32::NEG_INFINITY).0), (0x7bff, 0xfbff));
         assert_eq!(Bf16(0x3f80).value(), 1.0);
     }
 

@@ -5,13 +5,15 @@ mod plan;
 mod run;
 mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use candor_engine as engine;
 
 use super::{Failure, print};
 use crate::cli::{Engine, EngineModel, QuantisationName};
-use crate::config::{Environment, model_path};
+use crate::config::{Environment, Place, find_model, model_path};
+use crate::upstream::hub;
 
 /// Runs the command.
 pub(super) fn run(command: &Engine) -> Result<ExitCode, Failure> {
@@ -25,7 +27,7 @@ pub(super) fn run(command: &Engine) -> Result<ExitCode, Failure> {
 
 /// Loads a model that serves so many replies at once.
 fn load(model: &EngineModel, sequences: usize) -> Result<engine::Engine, Failure> {
-    let path = model_path(&model.model, &Environment::of_process()).map_err(Failure::usage)?;
+    let path = find(model)?;
     print::progress("loading the model ...");
     let settings = engine::Settings {
         model: path,
@@ -38,6 +40,23 @@ fn load(model: &EngineModel, sequences: usize) -> Result<engine::Engine, Failure
     let loaded = engine::Engine::load(settings);
     print::progress("");
     loaded.map_err(|error| Failure::outside(format!("failed to load the model: {error}")))
+}
+
+fn find(model: &EngineModel) -> Result<PathBuf, Failure> {
+    let environment = Environment::of_process();
+    if !model.fetch {
+        return model_path(&model.model, &environment).map_err(Failure::usage);
+    }
+    let wanted = match find_model(&model.model, &environment).map_err(Failure::usage)? {
+        Place::Here(path) => return Ok(path),
+        Place::Hub(wanted) => wanted,
+    };
+    let show = |hub::Progress { file, here, all }: hub::Progress<'_>| {
+        print::progress(&format!("fetching {file}: {} of {}", bytes(here), bytes(all)));
+    };
+    let fetched = hub::fetch(&wanted, &show);
+    print::progress("");
+    fetched.map_err(|error| Failure::outside(format!("failed to {error}")))
 }
 
 fn quantisation(name: QuantisationName) -> engine::Quantisation {

@@ -16,7 +16,7 @@ mod tree;
 mod units;
 
 pub use env::Environment;
-pub use hub::model_path;
+pub use hub::{HubModel, Place, find_model, model_path};
 pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::hub::model_path;
+use super::hub::{Place, find_model, model_path};
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
@@ -74,17 +74,25 @@ fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Ups
 
 fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
     let mut table = entry.table("local", shared);
-    let path = table.required("path", shared).map(PathBuf::from).and_then(|path| {
-        let found = model_path(&path, shared.environment);
+    let fetch = table.flag("fetch", false, shared);
+    let place = table.required("path", shared).map(PathBuf::from).and_then(|path| {
+        let found = match fetch {
+            true => find_model(&path, shared.environment),
+            false => model_path(&path, shared.environment).map(Place::Here),
+        };
         found.map_err(|message| shared.mistake(table.place_of("path"), message, None)).ok()
     });
-    let path = path.map(|path| base.join(path));
-    if let Some(path) = &path
-        && !path.exists()
-    {
-        let message = format!("there is no model at `{}`", path.display());
-        shared.mistake(table.place_of("path"), message, None);
-    }
+    let place = match place {
+        Some(Place::Here(path)) => {
+            let path = base.join(path);
+            if !path.exists() {
+                let message = format!("there is no model at `{}`", path.display());
+                shared.mistake(table.place_of("path"), message, None);
+            }
+            Some(Place::Here(path))
+        }
+        other => other,
+    };
     let context = table.optional_count("context", shared);
     let sequences = table.count("sequences", 8, 1, shared) as usize;
     let queue = table.count("queue", 64, 1, shared) as usize;
@@ -93,7 +101,7 @@ fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Optio
     let quantise = table.choice("quantize", &smaller, "none", shared).flatten();
     close(entry, "local", table, shared);
     let timeouts = timeouts(entry, shared);
-    Some(UpstreamKind::Local(LocalModel { path: path?, quantise, context, sequences, queue, threads, timeouts }))
+    Some(UpstreamKind::Local(LocalModel { place: place?, quantise, context, sequences, queue, threads, timeouts }))
 }
 
 fn timeouts(entry: &mut Table, shared: &mut Shared<'_>) -> Timeouts {

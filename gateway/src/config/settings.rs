@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
+use super::{Place, Secret};
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -292,8 +292,8 @@ pub struct Timeouts {
 /// A model that the engine serves.
 #[derive(Debug, Clone)]
 pub struct LocalModel {
-    /// Folder of the checkpoint, or GGUF file.
-    pub path: PathBuf,
+    /// Folder of the checkpoint, GGUF file, or a model that is fetched from the hub before it is loaded.
+    pub place: Place,
     /// What weights in floats are made smaller to; `None` leaves them as they are.
     pub quantise: Option<Quantise>,
     /// Tokens of context; `None` is the model's own.

@@ -20,6 +20,8 @@ mod reply;
 mod local;
 mod remote;
 
+pub mod hub;
+
 pub mod catalogue;
 
 pub use backends::{Backends, Upstreams};

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_storeu_ps, _mm512_sub_epi32, _mm512_ternarylogic_epi32,
 };
 
-use super::Sums;
+use super::{Sums, known};
 use crate::kernels::tiles::{Block, Inputs, ROWS, Tile4, Tile5, Tile6, Tile8};
 
 /// Q4_K and Q5_K.
@@ -50,7 +50,7 @@ pub(super) fn narrow8<const M: usize>(tiles: &[Tile8], inputs: &Inputs, first: u
 fn strip4<const HIGH: usize, const M: usize>(tiles: &[Tile4<HIGH>], inputs: &Inputs, first: usize) -> Sums<M> {
     let (mut sums, nibbles) = ([_mm512_setzero_ps(); M], _mm512_set1_epi8(15));
     for (at, tile) in tiles.iter().enumerate() {
-        let blocks = blocks::<256, M>(inputs, first, at);
+        let blocks = known::<256, M>(inputs, first, at);
         let mut totals = [_mm512_setzero_si512(); M];
         for group in 0..8 {
             prefetch(tiles, at, group, if HIGH > 0 { 6 } else { 5 });
@@ -96,7 +96,7 @@ fn strip4<const HIGH: usize, const M: usize>(tiles: &[Tile4<HIGH>], inputs: &Inp
 fn strip6<const M: usize>(tiles: &[Tile6], inputs: &Inputs, first: usize) -> Sums<M> {
     let mut sums = [_mm512_setzero_ps(); M];
     for (at, tile) in tiles.iter().enumerate() {
-        let blocks = blocks::<256, M>(inputs, first, at);
+        let blocks = known::<256, M>(inputs, first, at);
         let mut totals = [_mm512_setzero_si512(); M];
         for group in 0..16 {
             if group % 2 == 0 {
@@ -130,7 +130,7 @@ fn strip5<const HIGH: usize, const M: usize>(tiles: &[Tile5<HIGH>], inputs: &Inp
     let (mut sums, nibbles) = ([_mm512_setzero_ps(); M], _mm512_set1_epi8(15));
     let offset = if HIGH > 0 { 16 } else { 8 };
     for (at, tile) in tiles.iter().enumerate() {
-        let blocks = blocks::<128, M>(inputs, first, at);
+        let blocks = known::<128, M>(inputs, first, at);
         for group in 0..4 {
             prefetch(tiles, at, group, 6);
             let d = halves(&tile.d[group]);
@@ -157,7 +157,7 @@ fn strip5<const HIGH: usize, const M: usize>(tiles: &[Tile5<HIGH>], inputs: &Inp
 fn strip8<const M: usize>(tiles: &[Tile8], inputs: &Inputs, first: usize) -> Sums<M> {
     let mut sums = [_mm512_setzero_ps(); M];
     for (at, tile) in tiles.iter().enumerate() {
-        let blocks = blocks::<128, M>(inputs, first, at);
+        let blocks = known::<128, M>(inputs, first, at);
         for group in 0..4 {
             prefetch(tiles, at, group, 9);
             let d = halves(&tile.d[group]);
@@ -188,15 +188,6 @@ pub(super) fn scaled<C: ?Sized>(
     let inputs = block.sums[group * 2] + block.sums[group * 2 + 1];
     let exact = _mm512_sub_epi32(products, _mm512_set1_epi32(offset * inputs));
     _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), _mm512_mul_ps(d, _mm512_set1_ps(block.factor)), sum)
-}
-
-#[inline(always)]
-fn blocks<const W: usize, const M: usize>(inputs: &Inputs, first: usize, at: usize) -> [Block<'_, [i8; W]>; M] {
-    std::array::from_fn(|m| {
-        let Block { codes, sums, factor } = inputs.block(first + m, at);
-        // A known length spares the innermost loops their checks.
-        Block { codes: codes.first_chunk().expect("as many codes as a tile has columns"), sums, factor }
-    })
 }
 
 /// The codes of sixteen columns, four at a time.

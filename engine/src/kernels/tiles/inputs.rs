@@ -3,19 +3,20 @@
 
 use crate::kernels::dot::quantise;
 use crate::kernels::pool::{Parts, Pool};
+use crate::kernels::rooms::Room;
 
 /// Rows of activations in eight bits.
 #[derive(Debug)]
 pub(crate) struct Inputs {
     /// Codes from -127 to 127, block by block: for each sixteen rows the same columns of all of them, one row after the
     /// other, then the next columns. The last rows, fewer than sixteen, stand in the same order.
-    codes: Vec<i8>,
+    codes: Room<i8>,
     /// Where they begin, on a cache line.
     start: usize,
     /// Sums of sixteen codes each.
-    sums: Vec<i32>,
+    sums: Room<i32>,
     /// One for each block.
-    factors: Vec<f32>,
+    factors: Room<f32>,
     /// Columns of a block.
     width: usize,
     /// Rows.
@@ -36,10 +37,8 @@ impl Inputs {
     pub(crate) fn new(pool: &Pool, values: &[f32], columns: usize, width: usize) -> Self {
         let (rows, across, sixteens) = (values.len() / columns, columns / width, width / 16);
         let count = rows * across;
-        let codes = vec![0; values.len() + LINE];
-        let start = codes.as_ptr().align_offset(LINE).min(LINE);
-        let (sums, factors) = (vec![0; count * sixteens], vec![0.0; count]);
-        let mut inputs = Self { codes, start, sums, factors, width, rows, across };
+        let mut inputs = Self::room(pool, (rows, across), width);
+        let start = inputs.start;
         let place = |block: usize| place(rows, across, block / across, block % across);
         let codes = Parts::new(&mut inputs.codes);
         let sums = Parts::new(&mut inputs.sums);
@@ -59,6 +58,30 @@ impl Inputs {
             }
         });
         inputs
+    }
+
+    /// Some of the rows, in the order and as often as they are named.
+    pub(crate) fn choose(&self, pool: &Pool, rows: &[usize]) -> Self {
+        let mut chosen = Self::room(pool, (rows.len(), self.across), self.width);
+        let (width, sixteens, start) = (self.width, self.width / 16, chosen.start);
+        for (to, from) in rows.iter().enumerate() {
+            for block in 0..self.across {
+                let at = place(rows.len(), self.across, to, block);
+                let Block { codes, sums, factor } = self.block(*from, block);
+                chosen.codes[start + at * width..][..width].copy_from_slice(codes);
+                chosen.sums[at * sixteens..][..sixteens].copy_from_slice(sums);
+                chosen.factors[at] = factor;
+            }
+        }
+        chosen
+    }
+
+    /// With whatever values.
+    fn room(pool: &Pool, (rows, across): (usize, usize), width: usize) -> Self {
+        let codes = pool.code_room(rows * across * width + LINE);
+        let start = codes.as_ptr().align_offset(LINE).min(LINE);
+        let sums = pool.sum_room(rows * across * (width / 16));
+        Self { codes, start, sums, factors: pool.room(rows * across), width, rows, across }
     }
 
     /// Rows.

@@ -31,8 +31,11 @@ impl Head<'_> {
     }
 
     fn chunk(&self, choice: u32, delta: &Value, finish: Option<&str>) -> String {
+        self.choice_chunk(json!({"index": choice, "delta": delta, "finish_reason": finish}))
+    }
+
+    fn choice_chunk(&self, choice: Value) -> String {
         let mut map = self.object("chat.completion.chunk");
-        let choice = json!({"index": choice, "delta": delta, "finish_reason": finish});
         map.insert("choices".to_owned(), Value::Array(vec![choice]));
         frame(&Value::Object(map))
     }
@@ -47,6 +50,55 @@ pub struct Said {
     pub answer: String,
     /// Why it ended.
     pub finish: &'static str,
+    /// How likely the tokens of both were, where asked for.
+    pub logprobs: Option<Logprobs>,
+}
+
+/// How likely a reply's tokens were.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logprobs {
+    /// Those of the thinking.
+    pub reasoning: Vec<Logprob>,
+    /// Those of the answer.
+    pub answer: Vec<Logprob>,
+}
+
+/// How likely one token was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logprob {
+    /// Its text.
+    pub token: String,
+    /// Its bytes, which may be a part of a character.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability.
+    pub logprob: f32,
+    /// The likeliest tokens at its place; empty for one of those.
+    pub top: Vec<Self>,
+}
+
+impl Logprobs {
+    fn value(&self) -> Value {
+        let list = |list: &[Logprob]| list.iter().map(Logprob::value).collect::<Vec<_>>();
+        let mut value = json!({"content": list(&self.answer), "refusal": null});
+        if !self.reasoning.is_empty() {
+            // As DeepSeek says it.
+            value["reasoning_content"] = list(&self.reasoning).into();
+        }
+        value
+    }
+}
+
+impl Logprob {
+    fn value(&self) -> Value {
+        let mut value = self.short();
+        value["top_logprobs"] = self.top.iter().map(Self::short).collect();
+        value
+    }
+
+    fn short(&self) -> Value {
+        // What cannot be has no number in JSON; the dialect writes this one.
+        json!({"token": self.token, "logprob": self.logprob.max(-9999.0), "bytes": self.bytes})
+    }
 }
 
 /// The envelope of a failure.
@@ -87,11 +139,15 @@ pub fn role_chunk(head: &Head<'_>, choice: u32) -> Bytes {
     Bytes::from(head.chunk(choice, &json!({"role": "assistant", "content": ""}), None))
 }
 
-/// A chunk of text.
+/// A chunk of text, with the likelihoods of its tokens where asked for.
 #[must_use]
-pub fn text_chunk(head: &Head<'_>, choice: u32, channel: Channel, text: &str) -> Bytes {
+pub fn text_chunk(head: &Head<'_>, choice: u32, channel: Channel, text: &str, logprobs: Option<&Logprobs>) -> Bytes {
     let field = if channel == Channel::Reasoning { "reasoning_content" } else { "content" };
-    Bytes::from(head.chunk(choice, &json!({field: text}), None))
+    let mut choice = json!({"index": choice, "delta": {field: text}, "finish_reason": null});
+    if let Some(logprobs) = logprobs {
+        choice["logprobs"] = logprobs.value();
+    }
+    Bytes::from(head.choice_chunk(choice))
 }
 
 /// The last chunk of a choice.
@@ -126,7 +182,11 @@ pub fn reply(head: &Head<'_>, said: &[Said], usage: &Usage) -> Bytes {
         {
             message.insert("reasoning_content".to_owned(), Value::from(said.reasoning.clone()));
         }
-        json!({"index": index, "message": message, "finish_reason": said.finish})
+        let mut choice = json!({"index": index, "message": message, "finish_reason": said.finish});
+        if let Some(logprobs) = &said.logprobs {
+            choice["logprobs"] = logprobs.value();
+        }
+        choice
     });
     map.insert("choices".to_owned(), Value::Array(choices.collect()));
     map.insert("usage".to_owned(), usage_object(usage));

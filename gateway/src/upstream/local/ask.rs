@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use candor_engine::{Conversation, Message, Sampling};
+use candor_engine::{Constraint, Conversation, Message, Sampling};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::form::{self, Forms};
 use crate::exchange::{self, Channel, Request};
 use crate::upstream::failure::Error;
 
@@ -16,6 +17,8 @@ pub(crate) struct Question {
     pub conversation: Conversation,
     /// How to choose tokens.
     pub sampling: Sampling,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
 }
 
 /// Fields that the canonical request does not carry; all others may ride along unread.
@@ -27,8 +30,6 @@ struct Wire<'a> {
     tools: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_choice: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response_format: Option<Typed<'a>>,
     logit_bias: Option<BTreeMap<String, f64>>,
     #[serde(borrow)]
     functions: Option<&'a RawValue>,
@@ -77,7 +78,9 @@ struct TemplateArguments {
 pub(crate) fn read(request: &Request) -> Result<Question, Error> {
     let wire: Wire<'_> =
         serde_json::from_slice(&request.raw).map_err(|_| refused("", "The request cannot be read by the engine."))?;
-    refuse_unsupported(&wire, request)?;
+    refuse_unsupported(&wire)?;
+    let forms: Forms<'_> = serde_json::from_slice(&request.raw)
+        .map_err(|_| refused("response_format", "What the answer shall look like cannot be read."))?;
     let messages = request.messages.iter().zip(&wire.messages).enumerate();
     let messages = messages.map(|(index, (message, wire))| read_message(index, message, wire));
     Ok(Question {
@@ -87,11 +90,12 @@ pub(crate) fn read(request: &Request) -> Result<Question, Error> {
             thinking: thinking(&wire, request),
             effort: request.sampling.reasoning_effort.clone(),
         },
-        sampling: sampling(&wire, &request.sampling)?,
+        sampling: sampling(&wire, request)?,
+        constraint: form::read(&forms)?,
     })
 }
 
-fn refuse_unsupported(wire: &Wire<'_>, request: &Request) -> Result<(), Error> {
+fn refuse_unsupported(wire: &Wire<'_>) -> Result<(), Error> {
     let filled = |value: Option<&RawValue>| value.is_some_and(|value| !matches!(value.get().trim(), "{}" | "[]"));
     let fields = [
         (filled(wire.functions), "functions"),
@@ -99,8 +103,6 @@ fn refuse_unsupported(wire: &Wire<'_>, request: &Request) -> Result<(), Error> {
         (filled(wire.audio), "audio"),
         (filled(wire.prediction), "prediction"),
         (filled(wire.web_search_options), "web_search_options"),
-        (request.sampling.logprobs.is_some(), "logprobs"),
-        (wire.response_format.as_ref().is_some_and(|format| format.kind != Some("text")), "response_format"),
     ];
     match fields.into_iter().find(|(present, _)| *present) {
         Some((_, field)) => Err(refused(field, &format!("The local engine does not support '{field}'."))),
@@ -171,7 +173,8 @@ fn thinking(wire: &Wire<'_>, request: &Request) -> Option<bool> {
     wire.enable_thinking.or(by_arguments).or(by_type).or_else(by_effort)
 }
 
-fn sampling(wire: &Wire<'_>, asked: &exchange::Sampling) -> Result<Sampling, Error> {
+fn sampling(wire: &Wire<'_>, request: &Request) -> Result<Sampling, Error> {
+    let asked = &request.sampling;
     let usual = Sampling::default();
     let count = |field: &str, value: Option<u64>| match value {
         Some(0) => Err(refused(field, &format!("'{field}' must be at least 1."))),
@@ -199,7 +202,11 @@ fn sampling(wire: &Wire<'_>, asked: &exchange::Sampling) -> Result<Sampling, Err
             .max_reasoning_tokens
             .or(wire.thinking_budget)
             .map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
-        logprobs: None,
+        logprobs: match asked.logprobs {
+            Some(21..) => return Err(refused("top_logprobs", "'top_logprobs' must be from 0 to 20.")),
+            count => count.map(|count| count as usize),
+        },
+        grammar: None,
     })
 }
 
@@ -224,7 +231,7 @@ fn within(field: &str, value: Option<f64>, least: f64, most: f64) -> Result<Opti
     }
 }
 
-fn refused(parameter: &str, message: &str) -> Error {
+pub(super) fn refused(parameter: &str, message: &str) -> Error {
     let parameter = (!parameter.is_empty()).then(|| parameter.to_owned());
     Error::Request { parameter, message: message.to_owned() }
 }
@@ -271,10 +278,10 @@ mod tests {
             }
             other => panic!("{fields}: {other:?}"),
         };
-        check(r#","logprobs":true"#, "logprobs");
+        check(r#","logprobs":true,"top_logprobs":21"#, "top_logprobs");
         check(r#","logit_bias":{"a":5}"#, "logit_bias.a");
         check(r#","logit_bias":{"1":500}"#, "logit_bias.1");
-        check(r#","response_format":{"type":"json_object"}"#, "response_format");
+        check(r#","response_format":{"type":"xml"}"#, "response_format");
         check(r#","tool_choice":"required""#, "tool_choice");
         check(r#","functions":[{"name":"f"}]"#, "functions");
         check(r#","temperature":2.5"#, "temperature");
@@ -321,5 +328,9 @@ mod tests {
         let sampling = sampling.unwrap_or_else(|error| panic!("{error}")).sampling;
         assert_eq!((sampling.logit_bias, sampling.max_reasoning_tokens), (vec![(7, -100.0)], Some(9)));
         assert_eq!(sampling.min_tokens, 2);
+        let logprobs = |fields: &str| asked(fields).ok().and_then(|question| question.sampling.logprobs);
+        assert_eq!(logprobs(r#","logprobs":true"#), Some(0));
+        assert_eq!(logprobs(r#","logprobs":true,"top_logprobs":20"#), Some(20));
+        assert_eq!(logprobs(r#","logprobs":false,"top_logprobs":5"#), None);
     }
 }

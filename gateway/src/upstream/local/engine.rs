@@ -1,5 +1,7 @@
 //! Loads a model and lets it answer. Rendering and generating happen off the async runtime.
 
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use candor_engine::{self as model, Channel, Engine, Generation, Prompt, Sampling, Settings};
@@ -11,10 +13,11 @@ use tracing::info;
 use super::ask::{self, Question};
 use super::speech::Speech;
 use super::write::{Form, Writer};
-use crate::config::{LocalModel, Quantise, Timeouts};
+use crate::config::{HubModel, LocalModel, Place, Quantise, Timeouts};
 use crate::exchange::{ExchangeId, Request};
 use crate::record::wall_clock;
 use crate::upstream::failure::Error;
+use crate::upstream::hub;
 use crate::upstream::reply::Answer;
 
 /// A loaded model.
@@ -41,9 +44,13 @@ impl Local {
     /// # Errors
     /// What is wrong with its files.
     pub(crate) fn open(name: &str, config: &LocalModel) -> Result<Self, String> {
-        info!(upstream = name, path = %config.path.display(), "loading a model");
+        let path = match &config.place {
+            Place::Here(path) => path.clone(),
+            Place::Hub(model) => fetch(name, model)?,
+        };
+        info!(upstream = name, path = %path.display(), "loading a model");
         let settings = Settings {
-            model: config.path.clone(),
+            model: path,
             context: config.context,
             sequences: config.sequences,
             queue: config.queue,
@@ -100,11 +107,13 @@ impl Local {
         })
     }
 
-    /// Renders and tokenises on a thread that may block: long conversations take a while.
-    async fn render(&self, question: Question) -> Result<(Prompt, Question), Error> {
+    /// Renders, tokenises and compiles on a thread that may block: long conversations and large schemas take a while.
+    async fn render(&self, mut question: Question) -> Result<(Prompt, Question), Error> {
         let engine = self.engine.clone();
         let rendering = tokio::task::spawn_blocking(move || {
             let prompt = engine.prompt(&question.conversation).map_err(explain)?;
+            let grammar = question.constraint.as_ref().map(|constraint| engine.constrain(constraint)).transpose();
+            question.sampling.grammar = grammar.map_err(unfit)?;
             Ok((prompt, question))
         });
         let limit: Duration = self.timeouts.first_event;
@@ -114,6 +123,21 @@ impl Local {
             Err(_) => Err(Error::HeadTimedOut(limit)),
         }
     }
+}
+
+/// Fetches a model that the hub's cache lacks, and logs each tenth of a file.
+fn fetch(name: &str, model: &HubModel) -> Result<PathBuf, String> {
+    info!(upstream = name, model = %format_args!("{}/{}", model.organisation, model.name), "fetching a model");
+    let told = Mutex::new((String::new(), 0));
+    let tell = |progress: hub::Progress<'_>| {
+        let tenth = progress.here.saturating_mul(10) / progress.all.max(1);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0 != progress.file || tenth > told.1 {
+            *told = (progress.file.to_owned(), tenth);
+            info!(upstream = name, file = progress.file, bytes = progress.here, of = progress.all, "fetching");
+        }
+    };
+    hub::fetch(model, &tell).map_err(|error| format!("failed to {error}"))
 }
 
 /// Reasoning text that the template makes every answer begin with. What it closes again was never the model's to fill,
@@ -136,6 +160,14 @@ pub(crate) fn explain(error: model::Error) -> Error {
         model::Error::Busy => Error::Busy,
         model::Error::Request(message) => Error::Request { parameter: None, message },
         other => Error::Engine(other.to_string()),
+    }
+}
+
+/// What a constraint that cannot be compiled comes to.
+fn unfit(error: model::Error) -> Error {
+    match error {
+        model::Error::Request(message) => Error::Request { parameter: Some("response_format".to_owned()), message },
+        other => explain(other),
     }
 }
 

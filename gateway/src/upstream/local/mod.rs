@@ -2,6 +2,7 @@
 
 mod ask;
 mod engine;
+mod form;
 mod speech;
 mod write;
 

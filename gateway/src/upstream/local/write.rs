@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use candor_engine::{self as model, Finish};
 
 use super::engine::created;
-use crate::dialect::write::{self, Head, Said};
+use crate::dialect::write::{self, Head, Logprob, Logprobs, Said};
 use crate::exchange::{Channel, ExchangeId, Usage};
 use crate::upstream::failure::Error;
 
@@ -81,13 +81,14 @@ impl Writer {
     /// The engine failed.
     pub fn event(&mut self, choice: usize, event: model::Event) -> Result<(), Error> {
         match event {
-            model::Event::Text { channel, text, .. } => {
+            model::Event::Text { channel, text, logprobs, .. } => {
                 let channel = match channel {
                     model::Channel::Reasoning => Channel::Reasoning,
                     model::Channel::Answer => Channel::Answer,
                 };
                 self.begin(choice);
-                self.text(choice, channel, &text);
+                let logprobs = logprobs.into_iter().map(logprob).collect();
+                self.text(choice, channel, &text, logprobs);
                 Ok(())
             }
             model::Event::Done { finish, usage } => {
@@ -117,23 +118,31 @@ impl Writer {
         }
         let forced = mem::take(&mut self.forced);
         if !forced.is_empty() {
-            self.text(index, Channel::Reasoning, &forced);
+            self.text(index, Channel::Reasoning, &forced, Vec::new());
         }
         self.forced = forced;
     }
 
-    fn text(&mut self, index: usize, channel: Channel, text: &str) {
+    fn text(&mut self, index: usize, channel: Channel, text: &str, logprobs: Vec<Logprob>) {
         if text.is_empty() {
             return;
         }
+        let by_channel = match channel {
+            _ if logprobs.is_empty() => None,
+            Channel::Reasoning => Some(Logprobs { reasoning: logprobs, ..Logprobs::default() }),
+            _ => Some(Logprobs { answer: logprobs, ..Logprobs::default() }),
+        };
         if self.form != Form::Whole {
-            let chunk = write::text_chunk(&self.head(), number(index), channel, text);
+            let chunk = write::text_chunk(&self.head(), number(index), channel, text, by_channel.as_ref());
             return self.out.extend_from_slice(&chunk);
         }
-        if let Some(choice) = self.choices.get_mut(index) {
-            let whole =
-                if channel == Channel::Reasoning { &mut choice.said.reasoning } else { &mut choice.said.answer };
-            whole.push_str(text);
+        let Some(Choice { said, .. }) = self.choices.get_mut(index) else { return };
+        let whole = if channel == Channel::Reasoning { &mut said.reasoning } else { &mut said.answer };
+        whole.push_str(text);
+        if let Some(new) = by_channel {
+            let all = said.logprobs.get_or_insert_default();
+            all.reasoning.extend(new.reasoning);
+            all.answer.extend(new.answer);
         }
     }
 
@@ -185,6 +194,11 @@ impl Writer {
     fn head(&self) -> Head<'_> {
         Head { id: &self.id, model: &self.model, created: self.created }
     }
+}
+
+fn logprob(token: model::TokenLogprob) -> Logprob {
+    let one = |model::Likelihood { text, bytes, logprob }| Logprob { token: text, bytes, logprob, top: Vec::new() };
+    Logprob { top: token.top.into_iter().map(one).collect(), ..one(token.chosen) }
 }
 
 fn number(choice: usize) -> u32 {
@@ -252,6 +266,37 @@ mod tests {
         assert_eq!(usage["total_tokens"], 8);
         assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 1);
         assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 2);
+    }
+
+    #[test]
+    fn likelihoods_stand_beside_the_text_of_their_channel() {
+        let likelihood = |text: &str, logprob| model::Likelihood { text: text.to_owned(), bytes: text.into(), logprob };
+        let said = |channel, text: &str| model::Event::Text {
+            channel,
+            text: text.to_owned(),
+            tokens: 1,
+            logprobs: vec![model::TokenLogprob {
+                chosen: likelihood(text, -0.5),
+                top: vec![likelihood("x", -0.25), likelihood("y", f32::NEG_INFINITY)],
+            }],
+        };
+        let events = vec![
+            (0, said(model::Channel::Reasoning, "hm")),
+            (0, said(model::Channel::Answer, "\u{e9}")),
+            (0, done(Finish::Stop, 3, 0)),
+        ];
+        let expected = serde_json::json!({"token": "\u{e9}", "logprob": -0.5, "bytes": [195, 169], "top_logprobs": [
+            {"token": "x", "logprob": -0.25, "bytes": [120]}, {"token": "y", "logprob": -9999.0, "bytes": [121]},
+        ]});
+        let (out, _) = written(Form::Events { usage: false }, "", 1, events.clone());
+        let frames = frames(&out);
+        assert_eq!(frames[0]["choices"][0].get("logprobs"), None);
+        assert_eq!(frames[1]["choices"][0]["logprobs"]["reasoning_content"][0]["token"], "hm");
+        assert_eq!(frames[2]["choices"][0]["logprobs"]["content"][0], expected);
+        let (out, _) = written(Form::Whole, "", 1, events);
+        let reply: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+        let logprobs = &reply["choices"][0]["logprobs"];
+        assert_eq!((&logprobs["content"][0], &logprobs["reasoning_content"][0]["token"]), (&expected, &"hm".into()));
     }
 
     #[test]

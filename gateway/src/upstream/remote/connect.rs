@@ -111,6 +111,14 @@ pub(crate) fn explain(error: &(dyn StdError + 'static)) -> Error {
     .unwrap_or_else(|| Error::Connect(words(error).unwrap_or("no connection could be made")))
 }
 
+/// What a failed connection comes to, in words alone.
+pub(crate) fn failure(error: &(dyn StdError + 'static)) -> &'static str {
+    match explain(error) {
+        Error::Connect(why) => why,
+        _ => "no connection could be made in time",
+    }
+}
+
 /// The system's word for what went wrong on the network, where it has one.
 pub(crate) fn words(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     search(error, &|error| {

@@ -5,6 +5,7 @@ mod incoming;
 mod send;
 mod target;
 
+pub(crate) use connect::{Connector, failure};
 pub(crate) use incoming::Incoming;
 pub(crate) use send::{Call, Connections};
 pub(crate) use target::Target;
