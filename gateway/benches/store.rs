@@ -188,7 +188,9 @@ async fn copy(connection: &mut PgConnection, rows: &[(Uuid, Vec<u8>)]) {
     let mut text = String::new();
     for (id, bytes) in rows {
         let _ = write!(text, "{id}\t\\\\x");
-        bytes.iter().for_each(|byte| drop(write!(text, "{byte:02x}")));
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
         text.push('\n');
     }
     let mut copy = connection.copy_in_raw("COPY bare FROM STDIN").await.expect("COPY");
