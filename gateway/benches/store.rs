@@ -98,6 +98,22 @@ fn prose(bytes: usize, seed: u64) -> String {
     text
 }
 
+fn finding() -> Finding {
+    Finding {
+        rule: "flag-topics".into(),
+        pack: "china".into(),
+        topic: Some("tiananmen-1989".into()),
+        detector: "topic".into(),
+        channel: Channel::Prompt,
+        choice: 0,
+        part: 0,
+        span: 0..8,
+        action: Action::Flag,
+        enforced: Enforced::Applied,
+        severity: "low",
+    }
+}
+
 /// One exchange of about 4 KB, that began so long ago.
 fn pair(number: u64, ago: Duration) -> [Entry; 2] {
     let at = wall_clock() - ago;
@@ -118,19 +134,6 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         authored_bytes: 0,
     };
     let refused = number.is_multiple_of(10);
-    let finding = Finding {
-        rule: "flag-topics".into(),
-        pack: "china".into(),
-        topic: Some("tiananmen-1989".into()),
-        detector: "topic".into(),
-        channel: Channel::Prompt,
-        choice: 0,
-        part: 0,
-        span: 0..8,
-        action: Action::Flag,
-        enforced: Enforced::Applied,
-        severity: "low",
-    };
     let begin = Begin {
         exchange,
         at,
@@ -163,7 +166,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         segments: vec![segment(Channel::Reasoning, &reasoning), segment(Channel::Answer, &answer)],
         finishes: vec![(0, "stop".into())],
         unread_frames: 0,
-        findings: if refused { vec![finding] } else { Vec::new() },
+        findings: if refused { vec![finding()] } else { Vec::new() },
         unkept_findings: 0,
         verdict: Verdict {
             choice: 0,
