@@ -293,8 +293,8 @@ async fn main() {
         shipped / unnested,
         rate(filled, stored)
     );
-    sizes(&mut bare, filled).await;
     proofs(&store, filled).await;
+    sizes(&mut bare, filled).await;
     questions(&store).await;
 }
 
