@@ -124,6 +124,45 @@ fn racing_sealers_make_one_tree() {
     });
 }
 
+#[test]
+fn many_writers_and_racing_sealers_raise_no_false_alarm() {
+    with_store(async |store| {
+        let signers = [signer(), signer()];
+        let writer = async |number: u8| {
+            let stream = Uuid::now_v7();
+            for batch in 0..10u8 {
+                let entries = (0..10u8).flat_map(|one| {
+                    let exchange = ExchangeId(Uuid::now_v7());
+                    let fits = (number + batch + one) % 3 > 0;
+                    let end = if fits { Entry::End(Box::new(end(exchange))) } else { closed(exchange) };
+                    [Entry::Begin(Box::new(begin(exchange))), end]
+                });
+                let first = u64::from(batch) * 20 + 1;
+                store.write(stream, &frames(stream, first, entries.collect())).await.expect("stored");
+            }
+            store.finish(stream).await.expect("closed");
+        };
+        let sealer = async |signer: &Signer| {
+            for _ in 0..30 {
+                seal(&store, signer, None).await.expect("sealed");
+                tokio::task::yield_now().await;
+            }
+        };
+        let writers = async { tokio::join!(writer(1), writer(2), writer(3), writer(4)) };
+        let sealers = async { tokio::join!(sealer(&signers[0]), sealer(&signers[1])) };
+        Box::pin(async { tokio::join!(Box::pin(writers), Box::pin(sealers)) }).await;
+        while let Turn::Sealed(_) | Turn::Busy = seal(&store, &signers[0], None).await.expect("sealed") {}
+        let trust = Trust { keys: signers.iter().map(Signer::verifier).collect(), checkpoints: Vec::new() };
+        let report = verified(&store, &trust).await;
+        assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
+        assert_eq!(report.records.get("present-verified"), Some(&400));
+    });
+}
+
+fn closed(exchange: ExchangeId) -> Entry {
+    Entry::Closed { exchange, why: ClosedWhy::Abandoned }
+}
+
 /// Does something to a sealed database with five exchanges, and verifies it.
 fn tampered(statement: &'static str, check: impl Fn(&Report)) {
     with_store(async |store| {
