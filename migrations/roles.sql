@@ -10,7 +10,7 @@
 --   candor_writer   stores records: inserts only. It can neither change nor remove a record, a leaf or an event.
 --   candor_sealer   numbers and signs leaves: it alone moves them out of pending.
 --   candor_privacy  erases, holds, releases and drops what is too old; cannot insert or change a record's row.
---   candor_reader   looks at everything, payloads too, and at nothing else's rights.
+--   candor_reader   looks at everything, payloads too, and leaves a mark of having looked; it may write decisions.
 --   candor_auditor  as the reader, without payloads, previews and keys of callers: enough for `candor ledger status`.
 --
 -- `candor migrate` and `candor keys` are for the owner. Retention runs in the gateway only where its user has
@@ -64,6 +64,8 @@ GRANT SELECT, DELETE ON search, searchable TO candor_privacy;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO candor_reader;
 REVOKE SELECT ON caller_key FROM candor_reader;
+-- That somebody looked is written down before he sees anything.
+GRANT INSERT ON pending, event TO candor_reader;
 
 GRANT SELECT ON stream, ledger, pending, leaf, node, checkpoint, signing_key, event, held, erasure, loss, document
     TO candor_auditor;

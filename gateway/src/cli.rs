@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod records;
 
 pub use records::{
-    Ledger, Meant, Records, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease, RecordsShow, Spool,
-    SpoolImport, Verify,
+    Ledger, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease,
+    RecordsShow, Spool, SpoolImport, Verify,
 };
 
 /// Policy-aware reasoning gateway and auditing proxy.

@@ -134,10 +134,17 @@ async fn a_bundle_is_verified_by_two_programs_and_both_name_what_was_tampered_wi
     assert_eq!(held.code, 0, "{}", held.err);
     let refused = gateway.candor(&["records", "erase", &ids[1], "--by", "ana", "--why", "art. 17"]).await;
     assert_eq!(refused.code, 1, "{}", refused.out);
+    let decided = ["records", "decide", &ids[2], "--decision", "over_refusal", "--by", "ben", "--why", "harmless"];
+    assert_eq!(gateway.candor(&decided).await.code, 0);
+    assert_eq!(
+        gateway.candor(&["records", "decide", &ids[2], "--decision", "maybe", "--by", "b", "--why", "w"]).await.code,
+        2
+    );
+    gateway.candor(&["records", "show", &ids[3], "--by", "cy", "--purpose", "complaint 12"]).await;
     sealed(&gateway, 6).await;
     let later = exported(&gateway, "later.jsonl").await;
     let text = fs::read_to_string(&later).expect("a bundle");
-    assert!(text.contains("art. 17"));
+    assert!(["art. 17", "over_refusal", "complaint 12"].iter().all(|word| text.contains(word)));
     assert!(text.contains("/settings.json"), "what was in force is in the bundle");
     assert!(!text.contains(UPSTREAM_KEY), "and secrets are not");
     let both = ["--key", key.as_str(), "--checkpoint", kept.as_str()];

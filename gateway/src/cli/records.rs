@@ -15,6 +15,8 @@ pub enum Records {
     Show(RecordsShow),
     /// Write exchanges as JSON lines, or as an evidence bundle that proves them.
     Export(RecordsExport),
+    /// Write down what a reviewer decided about an exchange; it leaves the review queue.
+    Decide(RecordsDecide),
     /// Destroy requests and replies; what happened stays provable.
     Erase(RecordsErase),
     /// Protect exchanges from erasure and retention.
@@ -75,6 +77,25 @@ pub struct RecordsErase {
     /// Approve an erasure that somebody else asked for.
     #[arg(long, value_name = "REQUEST", conflicts_with_all = ["ids", "caller", "why"])]
     pub approve: Option<uuid::Uuid>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// Write a decision down.
+#[derive(Debug, Args)]
+pub struct RecordsDecide {
+    /// The exchange's id, as in `x-request-id`.
+    pub id: uuid::Uuid,
+    /// What was decided: confirmed, over_refusal, censorship, detector_error, no_issue, escalated.
+    #[arg(long)]
+    pub decision: String,
+    /// Who decides.
+    #[arg(long)]
+    pub by: String,
+    /// Why.
+    #[arg(long)]
+    pub why: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,
@@ -201,6 +222,12 @@ pub struct RecordsShow {
     /// Also print the raw bytes of request and reply.
     #[arg(long)]
     pub raw: bool,
+    /// Who looks; the ledger keeps it.
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub by: String,
+    /// What for; the ledger keeps it.
+    #[arg(long, default_value = "")]
+    pub purpose: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,

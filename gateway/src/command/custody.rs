@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::database::{Expect, with_any_store, with_store};
-use super::records::back;
+use super::records::{back, one_of};
 use super::{Failure, print};
-use crate::cli::{Configured, Meant, RecordsErase, RecordsHold, RecordsRelease};
+use crate::cli::{Configured, Meant, RecordsDecide, RecordsErase, RecordsHold, RecordsRelease};
 use crate::record::wall_clock;
 use crate::store::custody::{self, Authority, Erased, Whose};
 use crate::store::retention::enforce;
@@ -47,6 +47,24 @@ fn to_text(done: &Erased) -> Vec<String> {
     lines.extend(done.held.iter().map(|exchange| format!("{exchange} is held and stays")));
     lines.extend(done.unknown.iter().map(|exchange| format!("{exchange} is not there")));
     lines
+}
+
+/// Decisions that a reviewer may take.
+const DECISIONS: [&str; 6] = ["confirmed", "over_refusal", "censorship", "detector_error", "no_issue", "escalated"];
+
+/// Runs `records decide`.
+pub(super) fn decide(arguments: &RecordsDecide) -> Result<ExitCode, Failure> {
+    let decision = one_of("--decision", Some(&arguments.decision), &DECISIONS)?.unwrap_or_default();
+    let authority = Authority { by: named("--by", &arguments.by)?, why: named("--why", &arguments.why)? };
+    let there = with_store(&arguments.configured, Expect::Cluster, async |store| {
+        Ok(custody::decide(store, arguments.id, &decision, authority).await?)
+    })?;
+    if !there {
+        print::error(&format!("nothing is recorded of {}", arguments.id));
+        return Ok(ExitCode::from(1));
+    }
+    tell(arguments.configured.json, "decided", 1);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `records hold`.

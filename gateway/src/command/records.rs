@@ -38,6 +38,7 @@ pub(super) fn run(command: &Records) -> Result<ExitCode, Failure> {
         Records::List(arguments) => list(arguments),
         Records::Show(arguments) => show::run(arguments),
         Records::Export(arguments) => export::run(arguments),
+        Records::Decide(arguments) => custody::decide(arguments),
         Records::Erase(arguments) => custody::erase(arguments),
         Records::Hold(arguments) => custody::hold(arguments),
         Records::Release(arguments) => custody::release(arguments),

@@ -12,6 +12,7 @@ use super::print::{Style, safe};
 use super::records::{outcome, took};
 use super::{Failure, print};
 use crate::cli::RecordsShow;
+use crate::store::custody::reveal;
 use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
 use crate::store::trace::{self, Trace};
@@ -27,7 +28,14 @@ const WIRE: [(&str, &str); 4] = [
 /// Runs the command.
 pub(super) fn run(arguments: &RecordsShow) -> Result<ExitCode, Failure> {
     let id = arguments.id;
-    let found = with_store(&arguments.configured, Expect::Cluster, async |store| Ok(trace::show(store, id).await?))?;
+    let found = with_store(&arguments.configured, Expect::Cluster, async |store| {
+        let found = trace::show(store, id).await?;
+        if found.is_some() {
+            // Whoever looks is written down before he sees anything.
+            reveal(store, id, &arguments.by, &arguments.purpose).await?;
+        }
+        Ok(found)
+    })?;
     let Some(trace) = found else {
         print::error(&format!(
             "nothing is recorded of {id}; it may not have been shipped yet, or be gone by retention"

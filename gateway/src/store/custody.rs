@@ -71,6 +71,56 @@ struct HeldText<'a> {
     why: &'a str,
 }
 
+/// The text of a decision.
+#[derive(Serialize)]
+struct DecisionText<'a> {
+    exchange: Uuid,
+    decision: &'a str,
+    by: &'a str,
+    why: &'a str,
+}
+
+/// The text of a reveal.
+#[derive(Serialize)]
+struct RevealText<'a> {
+    exchange: Uuid,
+    by: &'a str,
+    purpose: &'a str,
+}
+
+/// Writes down what a reviewer decided about an exchange; a later decision supersedes it and does not remove it. Tells
+/// whether there is such an exchange.
+///
+/// # Errors
+/// The database is away or not migrated.
+pub async fn decide(store: &Store, exchange: Uuid, decision: &str, authority: Authority<'_>) -> Result<bool, Error> {
+    let log = store.log().await?;
+    let mut transaction = store.pool.begin().await?;
+    let there: bool = query_scalar("SELECT EXISTS (SELECT FROM record_begin WHERE exchange = $1 AND occurred_at = $2)")
+        .bind(exchange)
+        .bind(occurred_at(exchange))
+        .fetch_one(&mut *transaction)
+        .await?;
+    if there {
+        let text = DecisionText { exchange, decision, by: authority.by, why: authority.why };
+        events::add(&mut transaction, log, Kind::Decision, Some(exchange), &text).await?;
+        transaction.commit().await?;
+    }
+    Ok(there)
+}
+
+/// Writes down that somebody looks at what was asked and answered; to be done before it is shown.
+///
+/// # Errors
+/// The database is away, not migrated, or takes nothing from this user.
+pub async fn reveal(store: &Store, exchange: Uuid, by: &str, purpose: &str) -> Result<(), Error> {
+    let log = store.log().await?;
+    let mut transaction = store.pool.begin().await?;
+    let text = RevealText { exchange, by, purpose };
+    events::add(&mut transaction, log, Kind::Reveal, Some(exchange), &text).await?;
+    Ok(transaction.commit().await?)
+}
+
 /// Destroys payloads, their salts and previews. What a hold protects stays.
 ///
 /// # Errors

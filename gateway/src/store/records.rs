@@ -191,7 +191,8 @@ async fn ids_by_begin(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> 
                  AND ($7::text IS NULL OR e.outcome = $7)
                  AND ($8::text IS NULL OR $8 = ANY (e.manners))
                  AND ($9::text IS NULL OR e.ending = $9)
-                 AND (NOT $10 OR e.review IS NOT NULL)
+                 AND (NOT $10 OR (e.review IS NOT NULL AND NOT EXISTS (
+                     SELECT FROM event d WHERE d.exchange = e.exchange AND d.kind = 'decision')))
                OFFSET 0))
          ORDER BY b.occurred_at DESC LIMIT $2",
     )
@@ -218,7 +219,8 @@ async fn ids_by_end(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error> {
            AND ($4::text IS NULL OR e.outcome = $4)
            AND ($5::text IS NULL OR (e.manners <> '{}' AND $5 = ANY (e.manners)))
            AND ($6::text IS NULL OR e.ending = $6)
-           AND (NOT $7 OR e.review IS NOT NULL)
+           AND (NOT $7 OR (e.review IS NOT NULL AND NOT EXISTS (
+               SELECT FROM event d WHERE d.exchange = e.exchange AND d.kind = 'decision')))
          ORDER BY e.occurred_at DESC LIMIT $2",
     )
     .persistent(false)
@@ -256,7 +258,8 @@ async fn ids_by_finding(store: &Store, filter: &Filter) -> Result<Vec<Id>, Error
                  AND ($10::text IS NULL OR r.outcome = $10)
                  AND ($11::text IS NULL OR $11 = ANY (r.manners))
                  AND ($12::text IS NULL OR r.ending = $12)
-                 AND (NOT $13 OR r.review IS NOT NULL)
+                 AND (NOT $13 OR (r.review IS NOT NULL AND NOT EXISTS (
+                     SELECT FROM event d WHERE d.exchange = r.exchange AND d.kind = 'decision')))
                OFFSET 0))
          ORDER BY f.occurred_at DESC LIMIT $2",
     )

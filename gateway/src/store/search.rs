@@ -53,6 +53,17 @@ pub async fn find(store: &Store, filter: &Filter, text: &str) -> Result<(Vec<Rec
         let ids = ids_by_words(store, filter, &wanted).await?;
         found.extend(load(store, &ids).await?);
     }
+    if filter.review {
+        let ids: Vec<Uuid> = found.iter().map(|record| record.exchange).collect();
+        let decided: HashSet<Uuid> =
+            query_scalar("SELECT exchange FROM event WHERE kind = 'decision' AND exchange = ANY ($1)")
+                .bind(ids)
+                .fetch_all(&store.pool)
+                .await?
+                .into_iter()
+                .collect();
+        found.retain(|record| !decided.contains(&record.exchange));
+    }
     let mut seen = HashSet::new();
     found.retain(|record| seen.insert(record.exchange));
     found.sort_by_key(|record| std::cmp::Reverse(record.exchange));

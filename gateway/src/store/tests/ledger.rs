@@ -133,7 +133,7 @@ fn many_writers_and_racing_sealers_raise_no_false_alarm() {
             for batch in 0..10u8 {
                 let entries = (0..10u8).flat_map(|one| {
                     let exchange = ExchangeId(Uuid::now_v7());
-                    let fits = (number + batch + one) % 3 > 0;
+                    let fits = !(number + batch + one).is_multiple_of(3);
                     let end = if fits { Entry::End(Box::new(end(exchange))) } else { closed(exchange) };
                     [Entry::Begin(Box::new(begin(exchange))), end]
                 });
