@@ -97,6 +97,10 @@ pub struct Caller {
 /// The name under which the gateway itself asks a judge model about an exchange; no caller may have it.
 pub const JUDGE: &str = "candor-judge";
 
+/// What decided, and what found it, where a rule's question was put to a judge model. The evidence of such an exchange of
+/// the gateway's own is one entry: `PACK/RULE: ` and `yes`, `no`, or `none` where no answer came.
+pub const QUESTION: &str = "question";
+
 /// A request, decoded beside the bytes it came in.
 #[derive(Debug, Clone)]
 pub struct Request {

@@ -30,10 +30,20 @@ impl Snapshot {
     /// Builds a snapshot.
     ///
     /// # Errors
-    /// Every mistake of the rule packs, ready to be shown.
+    /// Every mistake of the rule packs, and every rule that asks a judge model where none is configured, ready to be shown.
     pub fn build(loaded: Loaded) -> Result<Self, Vec<String>> {
         let policies = &loaded.config.policies;
         let rules = Rules::compile(&policies.shipped, &policies.files)?;
+        let asking = rules.asking();
+        if loaded.config.judge.is_none() && !asking.is_empty() {
+            let mistake = |rule: &String| {
+                format!(
+                    "rule `{rule}` asks a judge model, and `judge` names none\n  \
+                     hint: write `judge: {{model: NAME}}` with a model that is served, or leave the pack out"
+                )
+            };
+            return Err(asking.iter().map(mistake).collect());
+        }
         let routes = Table::new(&loaded.config.models, &loaded.config.upstreams);
         let judge = Judge::shipped();
         let text = format!("{}\n{}\n{}", loaded.resolved, rules.digest(), judge.version());

@@ -26,6 +26,8 @@ pub struct Finding {
     pub action: Action,
     /// Whether the rule is only on trial: nothing is changed.
     pub monitored: bool,
+    /// What a judge model must answer with yes before it counts.
+    pub ask: Option<Arc<str>>,
     /// What a redacted span leaves as.
     pub replacement: Option<Arc<str>>,
     /// What a client may be told of a stop.
@@ -59,6 +61,7 @@ impl Finding {
             span,
             action: Action::Allow,
             monitored: true,
+            ask: None,
             replacement: None,
             message: None,
             demands: None,

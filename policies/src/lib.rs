@@ -5,7 +5,7 @@
 //! `demand` and `message` what a rule wants beside its action, `normalise` says how text is read, `matcher` holds the automata, `selection` is the rules that watch one exchange, `plan` what one channel of it
 //! is searched for, `scan` feeds text through it (`pass` leaves out what nothing begins in, `threads` are live patterns, `weigh` makes hits of what is found),
 //! `trial` runs the packs' own tests. `verdict` says what a model did, and shares nothing with the rest but channels;
-//! `question` is what a judge model is asked about it.
+//! `question` is what a judge model is asked about it, for a verdict or for a rule.
 
 mod action;
 mod compile;
@@ -41,7 +41,7 @@ pub use facts::{Conduct, Course, Facts, Upstream};
 pub use finding::Finding;
 pub use message::Messages;
 pub use mistake::Mistake;
-pub use question::{Judgement, Question, Unreadable};
+pub use question::{Answer, Judgement, Question, Unreadable};
 pub use ruleset::{Ruleset, TopicHit};
 pub use scan::Scanner;
 pub use selection::{Selection, Taken};

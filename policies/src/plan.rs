@@ -18,13 +18,15 @@ pub(crate) struct Order {
     pub(crate) pack: Arc<str>,
     pub(crate) action: Action,
     pub(crate) monitored: bool,
+    /// What a judge model must answer with yes.
+    pub(crate) ask: Option<Arc<str>>,
     pub(crate) replacement: Option<Arc<str>>,
     pub(crate) message: Option<Arc<Messages>>,
     pub(crate) demands: Option<Arc<Demands>>,
     pub(crate) severity: Severity,
     /// Its rule's place among all.
     pub(crate) index: usize,
-    /// Whether a hit alone is not enough: its rule asks for topics or the verdict.
+    /// Whether a hit alone is not enough: its rule asks for topics, the verdict or a judge model.
     pub(crate) asks: bool,
 }
 
@@ -44,6 +46,7 @@ impl Order {
             span,
             action: self.action,
             monitored: self.monitored,
+            ask: self.ask.clone(),
             replacement: self.replacement.clone(),
             message: self.message.clone(),
             demands: self.demands.clone(),

@@ -26,6 +26,13 @@ pub(crate) struct Rule {
     pub(crate) when: Conditions,
 }
 
+impl Rule {
+    /// Whether only the end of the exchange shows if it holds.
+    pub(crate) fn is_late(&self) -> bool {
+        self.when.asks().verdict || self.order.ask.is_some()
+    }
+}
+
 /// A topic that a text speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicHit {
@@ -107,6 +114,12 @@ impl Ruleset {
     #[must_use]
     pub fn asks_upstream(&self) -> bool {
         self.conditional.iter().filter_map(|index| self.rules.get(*index)).any(|rule| rule.when.asks().upstream)
+    }
+
+    /// The rules that ask a judge model, as pack and rule.
+    pub fn asking(&self) -> impl Iterator<Item = (&str, &str)> {
+        let orders = self.rules.iter().map(|rule| &rule.order);
+        orders.filter(|order| order.ask.is_some()).map(|order| (&*order.pack, &*order.rule))
     }
 
     /// The topics that a text speaks of, whatever the rules say, in the order in which they are found.

@@ -27,6 +27,9 @@ struct Shared {
     after: Vec<usize>,
 }
 
+/// What found it where a judge model did.
+const QUESTION: &str = "question";
+
 /// What counts of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -34,7 +37,7 @@ pub enum Taken {
     Counts,
     /// It does not.
     Nothing,
-    /// The verdict decides; see [`Selection::judged`].
+    /// What is known at the end decides; see [`Selection::judged`].
     Waits,
 }
 
@@ -69,8 +72,8 @@ impl Selection {
             });
             *plan = Some(made);
         }
-        let whole = |judged: bool| {
-            let fits = move |rule: &&Rule| rule.subjects.is_empty() && rule.when.asks().verdict == judged;
+        let whole = |late: bool| {
+            let fits = move |rule: &&Rule| rule.subjects.is_empty() && rule.is_late() == late;
             held.iter().copied().filter(|index| rules.get(*index).as_ref().is_some_and(fits)).collect()
         };
         let (before, after) = (whole(false), whole(true));
@@ -114,7 +117,7 @@ impl Selection {
             }
             Standing::Asks(index) => {
                 let Some(rule) = self.shared.rules.get(index) else { return Taken::Nothing };
-                if rule.when.asks().verdict {
+                if rule.is_late() {
                     return Taken::Waits;
                 }
                 let holds = rule.when.hold_at(course, &self.shared.matchers.subjects);
@@ -130,7 +133,8 @@ impl Selection {
         self.found(&self.shared.before, "exchange")
     }
 
-    /// Whether a finding that waited counts, now that the verdict is known.
+    /// Whether a finding that waited counts, now that the verdict is known; one whose rule asks a judge model only if
+    /// that says yes.
     #[must_use]
     pub fn judged(&self, finding: &Finding, course: &Course, conduct: &Conduct<'_>) -> bool {
         let Standing::Asks(index) = finding.standing else { return false };
@@ -138,16 +142,26 @@ impl Selection {
         self.shared.rules.get(index).is_some_and(|rule| rule.when.hold_after(course, subjects, conduct))
     }
 
-    /// Findings of the rules that look for nothing but a verdict.
+    /// Whether the verdict must be known before it is said whether a finding counts.
+    #[must_use]
+    pub fn awaits_verdict(&self, finding: &Finding) -> bool {
+        let Standing::Asks(index) = finding.standing else { return false };
+        self.shared.rules.get(index).is_some_and(|rule| rule.when.asks().verdict)
+    }
+
+    /// Findings of the rules that look for nothing but a verdict, or a judge model's answer.
     #[must_use]
     pub fn whole_judged(&self, course: &Course, conduct: &Conduct<'_>) -> Vec<Finding> {
-        let found = self.found(&self.shared.after, "verdict");
-        found.into_iter().filter(|finding| self.judged(finding, course, conduct)).collect()
+        self.found(&self.shared.after, "verdict")
+            .into_iter()
+            .filter(|finding| self.judged(finding, course, conduct))
+            .collect()
     }
 
     fn found(&self, rules: &[usize], detector: &str) -> Vec<Finding> {
         let rules = rules.iter().filter_map(|index| self.shared.rules.get(*index));
-        rules.map(|rule| rule.order.finding(None, Arc::from(detector), 0..0)).collect()
+        let detector = |rule: &Rule| if rule.order.ask.is_some() { QUESTION } else { detector };
+        rules.map(|rule| rule.order.finding(None, Arc::from(detector(rule)), 0..0)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::facts::{Conduct, Course, Facts, Upstream};
 use crate::finding::Finding;
 use crate::ruleset::Ruleset;
 use crate::selection::{Selection, Taken};
-use crate::source::{Source, Test};
+use crate::source::{Source, Test, Text};
 
 /// How one test of a pack went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,16 +84,25 @@ fn scan(trial: &Trial, ruleset: &Ruleset, size: usize) -> Vec<Finding> {
     let mut findings = selection.whole();
     let (found, waiting) = scan_text(trial, &selection, size, &mut course);
     findings.extend(found);
-    if let Some((outcome, manners)) = &test.verdict {
-        let manners: Vec<&str> = manners.iter().map(String::as_str).collect();
-        let conduct = Conduct { outcome, manners: &manners, ..Conduct::default() };
-        findings.extend(waiting.into_iter().filter(|finding| selection.judged(finding, &course, &conduct)));
-        findings.extend(selection.whole_judged(&course, &conduct));
-    }
+    let (outcome, manners) = test.verdict.as_ref().map_or(("", &[][..]), |(outcome, manners)| (outcome, manners));
+    let manners: Vec<&str> = manners.iter().map(String::as_str).collect();
+    let conduct = Conduct { outcome, manners: &manners, ..Conduct::default() };
+    let late = waiting.into_iter().filter(|finding| selection.judged(finding, &course, &conduct));
+    let late = late.chain(selection.whole_judged(&course, &conduct));
+    findings.extend(late.filter(|finding| {
+        let known = test.verdict.is_some() || !selection.awaits_verdict(finding);
+        known && (finding.ask.is_none() || says_yes(trial, finding))
+    }));
     findings
 }
 
-/// What counts of what is found, and what waits for a verdict.
+/// Whether the test has the question of a rule answered with yes.
+fn says_yes(trial: &Trial, finding: &Finding) -> bool {
+    let is_yes = |(rule, yes): &(Text, bool)| *rule.text == *finding.rule && *yes;
+    finding.pack == trial.pack && trial.test.answers.iter().any(is_yes)
+}
+
+/// What counts of what is found, and what waits for the end.
 fn scan_text(trial: &Trial, selection: &Selection, size: usize, course: &mut Course) -> (Vec<Finding>, Vec<Finding>) {
     let (mut counted, mut waiting) = (Vec::new(), Vec::new());
     let Some(mut scanner) = selection.scanner(trial.test.channel) else { return (counted, waiting) };

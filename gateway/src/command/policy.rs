@@ -72,12 +72,18 @@ fn explain(arguments: &PolicyExplain) -> Result<ExitCode, Failure> {
     if arguments.configured.json {
         let findings: Vec<_> = found.kept.iter().map(|finding| finding_json(finding, &text)).collect();
         let topics: Vec<_> = topics.iter().map(|(id, pack)| json!({"id": id, "pack": pack})).collect();
+        let asks: Vec<_> = found
+            .asked
+            .iter()
+            .map(|inquiry| json!({"pack": inquiry.pack(), "rule": inquiry.rule(), "ask": inquiry.ask()}))
+            .collect();
         let waiting: Vec<_> = found.waiting().map(|finding| finding_json(finding, &text)).collect();
         print::line(
             json!({
                 "findings": findings,
                 "topics": topics,
                 "waits_for_verdict": waiting,
+                "asks": asks,
                 "demands": {"review": found.review, "record": found.record, "route": found.routes()},
             })
             .to_string(),
@@ -86,7 +92,7 @@ fn explain(arguments: &PolicyExplain) -> Result<ExitCode, Failure> {
         describe(&found.kept, &topics, &text);
         describe_demands(&found);
     }
-    Ok(if found.kept.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if found.kept.is_empty() && found.asked.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// What rules make of a text in the circumstances that were named.
@@ -111,6 +117,8 @@ fn found(arguments: &PolicyExplain, rules: &Rules, text: &str) -> Result<Found, 
         }
         let judged = Judged { outcome: &outcome, manners: &manners, confidence: 1.0, ..Judged::default() };
         watch.judge(None, &judged, &mut found);
+    } else {
+        watch.inquire(&mut found);
     }
     Ok(found)
 }
@@ -149,6 +157,10 @@ fn place(arguments: &PolicyExplain) -> Result<Option<Place>, Failure> {
 fn describe_demands(found: &Found) {
     for finding in found.waiting() {
         print::line(format!("rule {} of pack {} waits for a verdict; see --outcome", finding.rule, finding.pack));
+    }
+    for inquiry in &found.asked {
+        let (rule, pack, ask) = (inquiry.rule(), inquiry.pack(), print::safe(inquiry.ask()));
+        print::line(format!("rule {rule} of pack {pack} asks a judge model: {ask}"));
     }
     let demands = [
         (found.routes(), "demands a route: candidates that do not satisfy it are left out"),

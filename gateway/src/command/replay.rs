@@ -11,7 +11,7 @@ use super::print::Style;
 use super::table::{Column, lay_out, room};
 use super::{Failure, print, records};
 use crate::cli::PolicyReplay;
-use crate::exchange::{Action, Caller, Channel, Enforced};
+use crate::exchange::{Action, Caller, Channel, Enforced, QUESTION};
 use crate::record::wall_clock;
 use crate::route::Place;
 use crate::screen::{Found, Judged, Rules, Watch};
@@ -92,10 +92,12 @@ impl Effect {
     /// What the rules did that were in force when it was recorded.
     fn recorded(trace: &Trace) -> Self {
         let mut effect = Self::default();
-        for finding in &trace.findings {
+        // What a judge model answered then it is not asked again.
+        let (asked, found): (Vec<_>, Vec<_>) = trace.findings.iter().partition(|finding| finding.detector == QUESTION);
+        for finding in found {
             effect.note(&finding.pack, &finding.rule, applied(&finding.action, &finding.enforced));
         }
-        effect.review = trace.record.review.is_some();
+        effect.review = trace.record.review.is_some() && asked.is_empty();
         effect
     }
 

@@ -13,9 +13,8 @@ use super::records::{outcome, took};
 use super::{Failure, print};
 use crate::cli::RecordsShow;
 use crate::store::custody::reveal;
-use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
-use crate::store::trace::{self, Trace};
+use crate::store::trace::{self, Judgement, Trace};
 
 /// Parts that hold bytes of the wire, in the order they travelled.
 const WIRE: [(&str, &str); 4] = [
@@ -169,13 +168,17 @@ fn verdict(trace: &Trace) -> String {
 }
 
 /// What a judge model said of the exchange, or why it said nothing.
-fn judged(judgement: &Record) -> String {
-    let by = format!("by {}, exchange {}", safe(&judgement.model), judgement.exchange);
-    match (&judgement.ending, &judgement.fault) {
-        (None, _) => format!("asked, {by}"),
-        (Some(_), Some(fault)) => format!("{}, {by}", safe(fault)),
-        (Some(_), None) => {
-            format!("{}, confidence {:.2}, {by}", outcome(judgement), judgement.confidence.unwrap_or_default())
+fn judged(judgement: &Judgement) -> String {
+    let record = &judgement.record;
+    let by = format!("by {}, exchange {}", safe(&record.model), record.exchange);
+    match (&record.ending, &record.fault, &judgement.question) {
+        (None, ..) => format!("asked, {by}"),
+        (Some(_), Some(fault), _) => format!("{}, {by}", safe(fault)),
+        (Some(_), None, Some(question)) => {
+            format!("{} to rule {} ({}), {by}", safe(&question.answer), safe(&question.rule), safe(&question.pack))
+        }
+        (Some(_), None, None) => {
+            format!("{}, confidence {:.2}, {by}", outcome(record), record.confidence.unwrap_or_default())
         }
     }
 }

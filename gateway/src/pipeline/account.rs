@@ -218,7 +218,7 @@ impl Account {
         self.apply_late_rules(&verdict);
         self.timings.total = self.started.elapsed();
         self.measure(ending, &outcome, &verdict);
-        let errand = judging::errand(&self, ending, &outcome, &verdict);
+        let errands = judging::errands(&mut self, ending, &outcome, &verdict);
         let recording = self.recording;
         let durable = self.slot.end(End {
             exchange: self.id,
@@ -244,7 +244,7 @@ impl Account {
             usage: self.seen.usage,
             timings: self.timings,
         });
-        errand.into_iter().for_each(judging::Errand::run);
+        errands.into_iter().for_each(judging::Errand::run);
         Closed { durable, recording }
     }
 

@@ -1,5 +1,6 @@
-//! Asks a judge model what another did, after that exchange has ended and without delaying anybody. The question is an exchange
-//! of its own: screened, routed, recorded under the gateway's own name, and never judged itself.
+//! Asks a judge model what another did, or what a rule wants to know of an exchange, after that has ended and without
+//! delaying anybody. The question is an exchange of its own: screened, routed, recorded under the gateway's own name, and
+//! never judged or asked about itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::exchange::{
 };
 use crate::record::{Attempt, Begin, End, wall_clock};
 use crate::route::Route;
-use crate::screen::{Clearance, Found, Question, no_judgement, read_judgement};
+use crate::screen::{Answered, Clearance, Found, Inquiry, Question, no_judgement, read_judgement};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Dispatch, Outgoing, Reply, Requests};
 
@@ -31,6 +32,12 @@ const MOST_TOKENS: u32 = 4_096;
 
 /// What the verdict is said to be made with; it changes with the question's text.
 const DETECTOR: &str = "judge-1";
+
+/// What the answer to a rule's question is said to be made with.
+const ANSWERER: &str = "question-1";
+
+/// Questions of rules about one exchange; what is beyond is counted.
+const MOST_INQUIRIES: usize = 4;
 
 /// How many questions were asked in the running minute.
 #[derive(Debug, Default)]
@@ -54,35 +61,50 @@ pub(super) struct Errand {
     snapshot: Arc<Snapshot>,
     judged: ExchangeId,
     choice: u32,
+    wanted: Wanted,
     question: Question,
 }
 
-/// The question that an exchange gives rise to, if it does.
-pub(super) fn errand(account: &Account, ending: Ending, outcome: &Outcome, verdict: &Verdict) -> Option<Errand> {
-    let snapshot = &account.admission.snapshot;
-    let judging = snapshot.config.judge.as_ref()?;
+/// What a judge model is asked for.
+enum Wanted {
+    /// A verdict.
+    Verdict,
+    /// The answer to a rule's question.
+    Answer(Inquiry),
+}
+
+/// The questions that an exchange gives rise to.
+pub(super) fn errands(account: &mut Account, ending: Ending, outcome: &Outcome, verdict: &Verdict) -> Vec<Errand> {
+    let inquiries = std::mem::take(&mut account.found.asked);
+    let Some(judging) = &account.admission.snapshot.config.judge else { return Vec::new() };
+    if !is_drawn(account.id, judging.sample) {
+        return Vec::new();
+    }
+    let metrics = &account.gateway.metrics;
+    let mut wanted = Vec::new();
+    if is_doubtful(judging, ending, verdict) {
+        wanted.push(Wanted::Verdict);
+    }
+    // An exchange that failed or was stopped has a prompt that can be asked about all the same.
+    if ending != Ending::Drained {
+        inquiries.iter().skip(MOST_INQUIRIES).for_each(|_| metrics.judged("limited"));
+        wanted.extend(inquiries.into_iter().take(MOST_INQUIRIES).map(Wanted::Answer));
+    }
+    wanted.retain(|_| {
+        let may_ask = account.gateway.questions.may_ask(judging.max_per_minute, Instant::now());
+        if !may_ask {
+            metrics.judged("limited");
+        }
+        may_ask
+    });
+    wanted.into_iter().map(|wanted| Errand::new(account, outcome, verdict.choice, wanted)).collect()
+}
+
+/// Whether a judge model shall be asked for a verdict of its own.
+fn is_doubtful(judging: &Judging, ending: Ending, verdict: &Verdict) -> bool {
     let by_words = matches!(verdict.decided_by, "phrases" | "classifier" | "memory" | "nothing");
     let unsure = verdict.confidence < SURE || verdict.decided_by == "nothing";
-    let wanted = by_words && ending == Ending::Complete && (judging.when == AskWhen::Always || unsure);
-    if !wanted || !is_drawn(account.id, judging.sample) {
-        return None;
-    }
-    if !account.gateway.questions.may_ask(judging.max_per_minute, Instant::now()) {
-        account.gateway.metrics.judged("limited");
-        return None;
-    }
-    let text = |channel| {
-        let mut texts = outcome.segments.iter().filter(|it| it.choice == verdict.choice && it.channel == channel);
-        texts.next().map(|segment| segment.text.as_str())
-    };
-    let answer = text(Channel::Answer).unwrap_or_default();
-    Some(Errand {
-        gateway: account.gateway.clone(),
-        snapshot: snapshot.clone(),
-        judged: account.id,
-        choice: verdict.choice,
-        question: Question::verdict(&account.prompt, text(Channel::Reasoning), answer),
-    })
+    by_words && ending == Ending::Complete && (judging.when == AskWhen::Always || unsure)
 }
 
 /// Whether an exchange is of the share that is asked about: its id's random end decides, so that anybody can check.
@@ -123,14 +145,19 @@ impl Silence {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, wanted: &Wanted) -> String {
         let why = match self {
             Self::Stopped => "a content rule stopped the question".to_owned(),
             Self::Failed(why) | Self::Unreadable(why) => why.clone(),
             Self::TimedOut(limit) => format!("no answer within {limit:?}"),
             Self::Drained => "the gateway was shutting down".to_owned(),
         };
-        format!("the judge gave no verdict: {why}")
+        match wanted {
+            Wanted::Verdict => format!("the judge gave no verdict: {why}"),
+            Wanted::Answer(inquiry) => {
+                format!("the judge gave no answer to rule {}/{}: {why}", inquiry.pack(), inquiry.rule())
+            }
+        }
     }
 }
 
@@ -147,6 +174,24 @@ struct Heard {
 }
 
 impl Errand {
+    fn new(account: &Account, outcome: &Outcome, choice: u32, wanted: Wanted) -> Self {
+        let choice = match &wanted {
+            Wanted::Verdict => choice,
+            Wanted::Answer(inquiry) => inquiry.choice,
+        };
+        let text = |channel| {
+            let mut texts = outcome.segments.iter().filter(|it| it.choice == choice && it.channel == channel);
+            texts.next().map(|segment| segment.text.as_str())
+        };
+        let (reasoning, answer) = (text(Channel::Reasoning), text(Channel::Answer).unwrap_or_default());
+        let question = match &wanted {
+            Wanted::Verdict => Question::verdict(&account.prompt, reasoning, answer),
+            Wanted::Answer(inquiry) => inquiry.question(&account.prompt, reasoning, answer),
+        };
+        let (gateway, snapshot) = (account.gateway.clone(), account.admission.snapshot.clone());
+        Self { gateway, snapshot, judged: account.id, choice, wanted, question }
+    }
+
     /// Sees to it beside the traffic.
     pub(super) fn run(self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -178,11 +223,30 @@ impl Errand {
             }
             _ = admission.closing.wait_for(|phase| *phase == Phase::Ending) => Err(Silence::Drained),
         };
-        let said = said.and_then(|answer| {
-            read_judgement(&answer, DETECTOR).map_err(|error| Silence::Unreadable(error.to_string()))
-        });
-        metrics.judged(said.as_ref().map_or_else(Silence::name, |verdict| verdict.outcome));
+        let said = self.understand(said, &mut heard.found);
         drop(slot.end(self.end(id, started, said, heard)));
+    }
+
+    /// Reads the answer, and counts what came of the question.
+    fn understand(&self, said: Result<String, Silence>, found: &mut Found) -> Result<Verdict, Silence> {
+        let read = said.and_then(|answer| {
+            let read = match &self.wanted {
+                Wanted::Verdict => read_judgement(&answer, DETECTOR).map(|verdict| Answered {
+                    word: verdict.outcome,
+                    found: None,
+                    verdict,
+                }),
+                Wanted::Answer(inquiry) => inquiry.hear(&answer, ANSWERER, found),
+            };
+            read.map_err(|error| Silence::Unreadable(error.to_string()))
+        });
+        let metrics = &self.gateway.metrics;
+        metrics.judged(read.as_ref().map_or_else(Silence::name, |answered| answered.word));
+        let answered = read?;
+        if let Some(finding) = answered.found {
+            metrics.finding(&finding.rule, finding.action.name(), finding.enforced.name());
+        }
+        Ok(answered.verdict)
     }
 
     /// The request body: instructions and the exchange in question.
@@ -261,8 +325,12 @@ impl Errand {
 
     fn end(&self, id: ExchangeId, started: Instant, said: Result<Verdict, Silence>, heard: Heard) -> End {
         let silence = said.as_ref().err();
-        let (ending, fault) = (silence.map_or(Ending::Complete, Silence::ending), silence.map(Silence::text));
-        let verdict = said.unwrap_or_else(|_| no_judgement(DETECTOR));
+        let (ending, fault) =
+            (silence.map_or(Ending::Complete, Silence::ending), silence.map(|silence| silence.text(&self.wanted)));
+        let verdict = said.unwrap_or_else(|_| match &self.wanted {
+            Wanted::Verdict => no_judgement(DETECTOR),
+            Wanted::Answer(inquiry) => inquiry.unanswered(ANSWERER),
+        });
         let segments =
             [Channel::Reasoning, Channel::Answer].into_iter().map(|channel| segment(&heard.observed, channel));
         End {

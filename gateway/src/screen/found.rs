@@ -7,6 +7,7 @@ use std::sync::Arc;
 use candor_policies as policies;
 
 use super::gate::Stop;
+use super::inquiry::Inquiry;
 use super::rules::facts_of;
 use crate::exchange::{Channel, Finding};
 use crate::route::Place;
@@ -26,13 +27,15 @@ pub struct Found {
     pub review: bool,
     /// Whether a rule wants its record to be durable.
     pub record: bool,
+    /// What rules ask a judge model about the exchange, each rule once.
+    pub asked: Vec<Inquiry>,
     /// What rules want of the route, each with what a client is told where it cannot be had.
     routes: Vec<(Arc<policies::Demands>, Stop)>,
-    /// Findings about which the verdict decides.
+    /// Findings about which the verdict or a judge model decides.
     pub(super) waiting: Vec<Waiting>,
 }
 
-/// A finding that counts if the verdict is as its rule says.
+/// A finding that counts if the verdict is as its rule says, and a judge model says yes where its rule asks one.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) raw: policies::Finding,
@@ -44,6 +47,25 @@ impl Found {
     pub(super) fn push(&mut self, finding: Finding, raw: &policies::Finding) {
         self.demand(raw);
         self.keep(finding);
+    }
+
+    /// Adds a finding that must be kept whatever else was found.
+    pub(super) fn push_first(&mut self, finding: Finding, raw: &policies::Finding) {
+        self.demand(raw);
+        self.kept.insert(0, finding);
+        if self.kept.len() > MOST {
+            self.kept.truncate(MOST);
+            self.unkept += 1;
+        }
+    }
+
+    /// Adds a rule's question, unless the rule asks already; `false` where it asks nobody.
+    pub(super) fn ask(&mut self, raw: &policies::Finding, choice: u32) -> bool {
+        let asks = raw.ask.is_some();
+        if asks && !self.asked.iter().any(|inquiry| inquiry.is_of(raw)) {
+            self.asked.extend(Inquiry::of(raw.clone(), choice));
+        }
+        asks
     }
 
     /// Adds a finding about which the verdict decides.
@@ -81,7 +103,7 @@ impl Found {
 
     /// Findings about which a verdict decides.
     pub fn waiting(&self) -> impl Iterator<Item = &Finding> {
-        self.waiting.iter().map(|waiting| &waiting.finding)
+        self.waiting.iter().filter(|waiting| waiting.raw.ask.is_none()).map(|waiting| &waiting.finding)
     }
 
     /// What bars an upstream, if a rule does.
@@ -99,6 +121,7 @@ impl Found {
         self.review |= other.review;
         self.record |= other.record;
         self.waiting.extend(other.waiting);
+        self.asked.extend(other.asked);
         for finding in other.kept {
             self.keep(finding);
         }

@@ -4,6 +4,7 @@ mod candidates;
 mod courses;
 mod found;
 mod gate;
+mod inquiry;
 mod judge;
 mod prompt;
 mod rules;
@@ -13,6 +14,7 @@ pub use candidates::{Clearance, Cleared, Special};
 pub use courses::Courses;
 pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
+pub use inquiry::{Answered, Inquiry};
 pub use judge::{
     Case, HostError, Memory, Origin, Question, judge, judge_knowing, no_judgement, observe, read_judgement,
 };

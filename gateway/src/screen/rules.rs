@@ -68,6 +68,12 @@ impl Rules {
         self.packs.iter().map(|pack| (pack.name.as_str(), pack.text.as_str()))
     }
 
+    /// The rules that ask a judge model, as `PACK/RULE`.
+    #[must_use]
+    pub fn asking(&self) -> Vec<String> {
+        self.ruleset.asking().map(|(pack, rule)| format!("{pack}/{rule}")).collect()
+    }
+
     /// The compiled rules themselves, for commands that explain and test them.
     #[must_use]
     pub fn ruleset(&self) -> &Arc<policies::Ruleset> {
@@ -162,15 +168,33 @@ impl Watch {
             confidence: judged.confidence.into(),
         };
         for Waiting { raw, finding } in std::mem::take(&mut found.waiting) {
-            if self.selection.judged(&raw, course, &conduct) {
+            let choice = if finding.channel == Channel::Prompt { judged.choice } else { finding.choice };
+            if self.selection.judged(&raw, course, &conduct) && !found.ask(&raw, choice) {
                 found.push(finding, &raw);
             }
         }
         let (channel, span) = judged.shown.clone().unwrap_or((Channel::Answer, 0..0));
         for raw in self.selection.whole_judged(course, &conduct) {
+            if found.ask(&raw, judged.choice) {
+                continue;
+            }
             let finding = noted(&raw, (channel, judged.choice, 0), Enforced::Observed);
             found.push(Finding { span: span.clone(), ..finding }, &raw);
         }
+    }
+
+    /// Adds the questions of rules that can ask without a verdict, where there will be none.
+    pub fn inquire(&self, found: &mut Found) {
+        let conduct = policies::Conduct::default();
+        let waiting = std::mem::take(&mut found.waiting);
+        let raw = waiting.iter().map(|waiting| &waiting.raw).filter(|raw| raw.ask.is_some());
+        let raw = raw.filter(|raw| self.selection.judged(raw, &self.course, &conduct)).cloned();
+        for raw in raw.chain(self.selection.whole_judged(&self.course, &conduct)) {
+            if !self.selection.awaits_verdict(&raw) {
+                found.ask(&raw, 0);
+            }
+        }
+        found.waiting = waiting;
     }
 
     /// What is found in whole texts of one channel, of which what was found before is known. The texts of a prompt are

@@ -13,7 +13,7 @@ use super::payload::{Lying, take_out};
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
-use crate::exchange::JUDGE;
+use crate::exchange::{JUDGE, QUESTION};
 
 /// One hit, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,11 +73,41 @@ pub struct Trace {
     pub evidence: Vec<StoredEvidence>,
     /// Every try.
     pub attempts: Vec<StoredAttempt>,
-    /// What a judge model was asked about it: exchanges of the gateway's own, each with the judge's verdict or the reason
-    /// why it gave none. Only where one exchange is asked for.
-    pub judgements: Vec<Record>,
+    /// What a judge model was asked about it: exchanges of the gateway's own, each with the judge's verdict, its answer to a
+    /// rule's question, or the reason why it gave none. Only where one exchange is asked for.
+    pub judgements: Vec<Judgement>,
     /// Bytes by part: `request`, `headers`, `sent`, `received`, `delivered`, `segments`.
     pub payloads: BTreeMap<String, Payload>,
+}
+
+/// One question to a judge model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The row of the exchange that it was.
+    #[serde(flatten)]
+    pub record: Record,
+    /// The rule's question, where it was one and has ended.
+    pub question: Option<StoredAnswer>,
+}
+
+/// What a judge model answered to a rule's question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredAnswer {
+    /// The pack of the rule.
+    pub pack: String,
+    /// The rule.
+    pub rule: String,
+    /// `yes`, `no`, or `none` where no answer came.
+    pub answer: String,
+}
+
+impl StoredAnswer {
+    /// Reads the one piece of evidence of such an exchange; see [`QUESTION`].
+    fn read(what: &str) -> Option<Self> {
+        let (name, answer) = what.rsplit_once(": ")?;
+        let (pack, rule) = name.rsplit_once('/')?;
+        Some(Self { pack: pack.to_owned(), rule: rule.to_owned(), answer: answer.to_owned() })
+    }
 }
 
 /// Which bytes of exchanges are wanted.
@@ -110,7 +140,7 @@ pub async fn show(store: &Store, exchange: Uuid) -> Result<Option<Trace>, Error>
 }
 
 /// What a judge model was asked about an exchange. It is asked when that has ended, so not at any time after.
-async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) -> Result<Vec<Record>, Error> {
+async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) -> Result<Vec<Judgement>, Error> {
     let ids: Vec<Id> = query_as(
         "SELECT exchange, occurred_at FROM record_begin
          WHERE caller = $1 AND occurred_at BETWEEN $2 AND $2 + interval '1 day' AND client_request_id = $3
@@ -122,7 +152,14 @@ async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) 
     .bind(exchange.to_string())
     .fetch_all(&store.pool)
     .await?;
-    load(store, &ids).await
+    let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
+    let mut evidence = gathered(evidence(&store.pool, (&exchanges, &times)).await?);
+    let judgement = |record: Record| {
+        let asked = record.decided_by.as_deref() == Some(QUESTION);
+        let evidence = evidence.remove(&record.exchange).filter(|_| asked).unwrap_or_default();
+        Judgement { question: evidence.first().and_then(|one| StoredAnswer::read(&one.what)), record }
+    };
+    Ok(load(store, &ids).await?.into_iter().map(judgement).collect())
 }
 
 /// A page of exchanges, newest first: those that began since a time, and before the one that the last page ended with.

@@ -12,7 +12,7 @@ use self::rules::Rules;
 use crate::expression::Root;
 use crate::normalise::Folding;
 use crate::ruleset::Ruleset;
-use crate::source::{self, Notes, Source};
+use crate::source::{self, Notes, Source, Test};
 use crate::trial::Trial;
 use crate::{Mistake, Pack};
 
@@ -89,5 +89,22 @@ fn check_tests(source: &Source, notes: &mut Notes<'_>) {
                 );
             }
         }
+        check_answers(source, test, notes);
+    }
+}
+
+/// Answers of a test to rules that ask nothing, and rules that can only fire by an answer that it does not give.
+fn check_answers(source: &Source, test: &Test, notes: &mut Notes<'_>) {
+    let asking = source.rules.iter().filter(|rule| rule.ask.is_some()).map(|rule| rule.id.text.as_str());
+    let asking: Vec<&str> = asking.collect();
+    for (rule, _) in test.answers.iter().filter(|(rule, _)| !asking.contains(&rule.text.as_str())) {
+        let message = format!("no rule `{}` in this pack asks a question", rule.text);
+        notes.add(rule.place, message, names::hint(&rule.text, &asking));
+    }
+    let is_yes = |id: &str| test.answers.iter().any(|(rule, yes)| rule.text == id && *yes);
+    let fire = test.rules.iter().flatten().filter(|rule| asking.contains(&rule.text.as_str()) && !is_yes(&rule.text));
+    for rule in fire {
+        let message = format!("rule `{}` fires only where its question is answered with yes", rule.text);
+        notes.add(rule.place, message, Some(format!("add `answers: {{{}: yes}}` to the test", rule.text)));
     }
 }

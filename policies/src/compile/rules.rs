@@ -38,12 +38,13 @@ impl Rules {
                 pack: Arc::clone(&pack),
                 action: rule.action,
                 monitored: rule.monitored,
+                ask: rule.ask.as_deref().map(Arc::from),
                 replacement: rule.replacement.as_deref().map(Arc::from),
                 message: rule.message.clone().map(Arc::new),
                 demands: (!rule.demands.is_empty()).then(|| Arc::new(rule.demands.clone())),
                 severity: rule.severity,
                 index: self.all.len(),
-                asks: asks.topics || asks.verdict,
+                asks: asks.topics || asks.verdict || rule.ask.is_some(),
             };
             self.all.push(Rule { order: Arc::new(order), on: rule.on.clone(), subjects, when });
         }
@@ -77,7 +78,7 @@ fn check_expression(rule: &source::Rule, asks: Asks, notes: &mut Notes<'_>) {
         say(message, "write `action: flag`, without `route`");
     }
     let whole = rule.detect.is_empty() && rule.topics.is_empty();
-    if whole && asks.topics && !asks.verdict {
+    if whole && asks.topics && !asks.verdict && rule.ask.is_none() {
         let message = format!("rule `{}` looks for nothing but asks for topics", rule.id.text);
         say(message, "name them under `topics` of the rule instead");
     }

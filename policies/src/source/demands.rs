@@ -8,6 +8,9 @@ use crate::message::Messages;
 /// Wire formats that a message may be for, by their names in records.
 const DIALECTS: [&str; 3] = ["openai-chat", "openai-responses", "anthropic"];
 
+/// Characters of a question.
+const ASK_MOST: usize = 500;
+
 /// Reads `route`, `review` and `record`.
 pub(super) fn read_demands(table: &mut Table, notes: &mut Notes<'_>) -> Demands {
     const ANSWERS: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -17,6 +20,22 @@ pub(super) fn read_demands(table: &mut Table, notes: &mut Notes<'_>) -> Demands 
         review: table.word("review", &ANSWERS, notes).unwrap_or(false),
         record: table.word("record", &PROMISES, notes).unwrap_or(false),
     }
+}
+
+/// Reads `ask`: a question of some length that a judge model can be asked.
+pub(super) fn read_ask(rule: &mut Table, notes: &mut Notes<'_>) -> Option<String> {
+    const HINT: &str = "write a question about the exchange that can be answered with yes or no";
+    if rule.may_have("ask") && !rule.is_scalar("ask") {
+        notes.add(rule.place, format!("`ask` of {} must be one text", rule.what()), Some(HINT.to_owned()));
+        return None;
+    }
+    let text = rule.text("ask", notes)?;
+    let length = text.text.trim().chars().count();
+    if !(1..=ASK_MOST).contains(&length) {
+        let message = format!("`ask` of {} must have 1 to {ASK_MOST} characters, not {length}", rule.what());
+        notes.add(text.place, message, Some(HINT.to_owned()));
+    }
+    Some(text.text)
 }
 
 fn read_route(rule: &mut Table, notes: &mut Notes<'_>) -> Option<RouteDemand> {

@@ -1,7 +1,7 @@
 //! Rules and tests as a pack writes them. Whether what they name exists is asked later.
 
 use super::conditions::{Conditions, read_conditions};
-use super::demands::{read_demands, read_message};
+use super::demands::{read_ask, read_demands, read_message};
 use super::hours;
 use super::read::{Notes, Table, Text, one_of};
 use super::tree::Place;
@@ -18,6 +18,8 @@ pub(crate) struct Rule {
     pub(crate) detect: Vec<Text>,
     pub(crate) topics: Vec<Text>,
     pub(crate) when: Conditions,
+    /// What a judge model must answer with yes.
+    pub(crate) ask: Option<String>,
     pub(crate) action: Action,
     pub(crate) replacement: Option<String>,
     pub(crate) message: Option<Messages>,
@@ -42,6 +44,8 @@ pub(crate) struct Test {
     pub(crate) at: Option<i64>,
     /// What the model did, as outcome and manners.
     pub(crate) verdict: Option<(String, Vec<String>)>,
+    /// What a judge model answers to which rule: whether it is yes.
+    pub(crate) answers: Vec<(Text, bool)>,
     /// The rules of the pack that must fire, all of them and no other.
     pub(crate) rules: Option<Vec<Text>>,
     /// The topics of the pack that must be found, all of them and no other.
@@ -66,22 +70,23 @@ const CHANNELS: [(&str, Channel); 5] = [
     ("refusal", Channel::Refusal),
 ];
 
+const ACTIONS: [(&str, Asked); 5] = [
+    ("allow", Asked::Action(Action::Allow)),
+    ("flag", Asked::Action(Action::Flag)),
+    ("redact", Asked::Action(Action::Redact)),
+    ("stop", Asked::Action(Action::Stop)),
+    ("reroute", Asked::Reroute),
+];
+const MODES: [(&str, bool); 2] = [("enforce", false), ("monitor", true)];
+const SEVERITIES: [(&str, Severity); 5] = [
+    ("info", Severity::Info),
+    ("low", Severity::Low),
+    ("medium", Severity::Medium),
+    ("high", Severity::High),
+    ("critical", Severity::Critical),
+];
+
 pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
-    const ACTIONS: [(&str, Asked); 5] = [
-        ("allow", Asked::Action(Action::Allow)),
-        ("flag", Asked::Action(Action::Flag)),
-        ("redact", Asked::Action(Action::Redact)),
-        ("stop", Asked::Action(Action::Stop)),
-        ("reroute", Asked::Reroute),
-    ];
-    const MODES: [(&str, bool); 2] = [("enforce", false), ("monitor", true)];
-    const SEVERITIES: [(&str, Severity); 5] = [
-        ("info", Severity::Info),
-        ("low", Severity::Low),
-        ("medium", Severity::Medium),
-        ("high", Severity::High),
-        ("critical", Severity::Critical),
-    ];
     let mut rules = Vec::new();
     for mut table in root.tables("rules", "a rule", notes) {
         let place = table.place;
@@ -91,8 +96,10 @@ pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
         let detect = table.texts("detect", notes);
         let topics = table.texts("topics", notes);
         let when = read_conditions(&mut table, notes);
-        if detect.is_empty() && topics.is_empty() && when.is_empty() {
-            let hint = Some("give it `detect: [...]` or `topics: [...]`, or conditions under `when`".to_owned());
+        let ask = read_ask(&mut table, notes);
+        if detect.is_empty() && topics.is_empty() && when.is_empty() && !table.has("ask") {
+            let hint = "give it `detect: [...]` or `topics: [...]`, conditions under `when`, or a question under `ask`";
+            let hint = Some(hint.to_owned());
             notes.add(table.place, format!("{} looks for nothing", table.what()), hint);
         }
         if !table.has("action") {
@@ -118,8 +125,12 @@ pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
         let whole = detect.is_empty() && topics.is_empty();
         // What a route can still change is the prompt's; a rule about an exchange as a whole looks at no channel.
         let on = if !says_where && demands.route.is_some() { vec![Channel::Prompt] } else { on };
-        let rule = Shape { what: table.what(), place, on: says_where.then_some(on.as_slice()), whole, action };
+        let asks = table.has("ask");
+        let rule = Shape { what: table.what(), place, on: says_where.then_some(on.as_slice()), whole, asks, action };
         check_shape(&rule, &when, &demands, notes);
+        if asks {
+            check_asking(&rule, &demands, notes);
+        }
         table.finish(notes);
         let replacement = replacement.map(|text| text.text);
         rules.extend(id.map(|id| Rule {
@@ -128,6 +139,7 @@ pub(super) fn read_rules(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Rule> {
             detect,
             topics,
             when,
+            ask,
             action,
             replacement,
             message,
@@ -171,6 +183,8 @@ struct Shape<'a> {
     on: Option<&'a [Channel]>,
     /// Whether it looks at no text.
     whole: bool,
+    /// Whether a judge model is asked.
+    asks: bool,
     action: Action,
 }
 
@@ -196,7 +210,7 @@ fn check_shape(rule: &Shape<'_>, when: &Conditions, demands: &Demands, notes: &m
     if rule.whole && rule.on.is_some() {
         say(format!("`on` means nothing in {}, which looks for nothing", rule.what), "leave `on` out, or add `detect`");
     }
-    if rule.whole && !when.topic.is_empty() && when.verdict.is_none() {
+    if rule.whole && !rule.asks && !when.topic.is_empty() && when.verdict.is_none() {
         say(
             format!("{} looks for nothing but asks for a topic", rule.what),
             "name it under `topics` of the rule instead",
@@ -212,6 +226,24 @@ fn check_shape(rule: &Shape<'_>, when: &Conditions, demands: &Demands, notes: &m
         if rule.action == Action::Stop {
             say(format!("{} both stops and chooses a route", rule.what), "write `action: reroute`");
         }
+    }
+}
+
+/// Says what comes too late for an answer that is given when the exchange has ended and its record is written.
+fn check_asking(rule: &Shape<'_>, demands: &Demands, notes: &mut Notes<'_>) {
+    let mut say = |what: &str, why: &str, hint: &str| {
+        let message = format!("{} cannot {what} on an answer to `ask`: {why} by then", rule.what);
+        notes.add(rule.place, message, Some(hint.to_owned()));
+    };
+    if rule.action != Action::Flag {
+        let hint = "write `action: flag`, with `review: true` where wanted";
+        say(rule.action.name(), "the exchange has ended", hint);
+    }
+    if demands.route.is_some() {
+        say("choose a route", "it has been taken", "leave `route` out");
+    }
+    if demands.record {
+        say("demand a durable record", "it is written", "leave `record` out");
     }
 }
 
@@ -239,6 +271,7 @@ pub(super) fn read_tests(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Test> {
         let redacted = fact("redacted");
         let (upstream, at) = (read_test_upstream(&mut table, notes), hours::read_moment(&mut table, notes));
         let verdict = read_test_verdict(&mut table, notes);
+        let answers = read_answers(&mut table, notes);
         let mut expected = |key: &'static str| table.has(key).then(|| table.texts(key, notes));
         let (rules, topics) = (expected("rules"), expected("topics"));
         if rules.is_none() && topics.is_none() && redacted.is_none() {
@@ -257,6 +290,7 @@ pub(super) fn read_tests(root: &mut Table, notes: &mut Notes<'_>) -> Vec<Test> {
             upstream,
             at,
             verdict,
+            answers,
             rules,
             topics,
             redacted,
@@ -293,6 +327,21 @@ fn read_test_verdict(table: &mut Table, notes: &mut Notes<'_>) -> Option<(String
     let manners = verdict.texts("manners", notes).into_iter().map(|manner| manner.text).collect();
     verdict.finish(notes);
     Some((outcome, manners))
+}
+
+fn read_answers(table: &mut Table, notes: &mut Notes<'_>) -> Vec<(Text, bool)> {
+    const ANSWERS: [(&str, bool); 4] = [("yes", true), ("no", false), ("true", true), ("false", false)];
+    let mut answers = Vec::new();
+    for (rule, texts) in table.texts_by_key("answers", notes) {
+        if texts.len() != 1 {
+            let hint = Some("write `yes` or `no`".to_owned());
+            notes.add(rule.place, format!("`answers` must hold one answer to rule `{}`", rule.text), hint);
+        }
+        for (_, text) in texts {
+            answers.extend(one_of(&text, "answers", &ANSWERS, notes).map(|yes| (rule.clone(), yes)));
+        }
+    }
+    answers
 }
 
 fn shortened(text: &str) -> String {

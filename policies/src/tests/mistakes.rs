@@ -133,6 +133,47 @@ tests:
 }
 
 #[test]
+fn every_mistake_of_questions_is_named() {
+    let long = "x".repeat(501);
+    check(
+        &format!(
+            r#"version: 1
+name: p
+detectors: [{{id: d, kind: terms, terms: [x]}}]
+rules:
+  - {{id: a, ask: "?", action: stop}}
+  - {{id: b, detect: d, ask: "?", action: redact, replacement: y}}
+  - {{id: c, ask: "?", action: reroute, route: {{local_only: true}}}}
+  - {{id: e, ask: "?", action: flag, record: required}}
+  - {{id: f, ask: " ", action: flag}}
+  - {{id: g, ask: {long}, action: flag}}
+  - {{id: h, ask: [a, b], action: flag}}
+  - {{id: i, ask: "?", action: allow}}
+  - {{id: j, detect: d, action: flag}}
+tests:
+  - {{text: x, rules: [e], answers: {{e: no}}}}
+  - {{text: x, rules: [], answers: {{j: yes, e: maybe}}}}
+  - {{text: x, rules: [], answers: {{e: [yes, no]}}}}
+"#
+        ),
+        &[
+            "p.yaml:5:5: rule `a` cannot stop on an answer to `ask`: the exchange has ended | action: flag",
+            "p.yaml:6:5: rule `b` cannot redact on an answer to `ask`",
+            "p.yaml:7:5: rule `c` cannot choose a route on an answer to `ask` | leave `route` out",
+            "p.yaml:8:5: rule `e` cannot demand a durable record on an answer to `ask` | leave `record` out",
+            "p.yaml:9:18: `ask` of rule `f` must have 1 to 500 characters, not 0 | yes or no",
+            "p.yaml:10:18: `ask` of rule `g` must have 1 to 500 characters, not 501",
+            "p.yaml:11:5: `ask` of rule `h` must be one text",
+            "p.yaml:12:5: rule `i` cannot allow on an answer to `ask`",
+            "p.yaml:15:23: rule `e` fires only where its question is answered with yes | answers: {e: yes}",
+            "p.yaml:16:36: no rule `j` in this pack asks a question",
+            "p.yaml:16:47: `maybe` is no value of `answers` | known: yes, no",
+            "p.yaml:17:36: `answers` must hold one answer to rule `e` | yes",
+        ],
+    );
+}
+
+#[test]
 fn text_that_is_no_yaml_is_one_mistake() {
     check("version: [", &["p.yaml:1: | not valid YAML"]);
     check("- a", &["the pack must be a mapping, not a list", "lacks `version`", "lacks `name`"]);

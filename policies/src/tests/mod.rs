@@ -1,5 +1,6 @@
 //! The crate as its users see it: packs in, findings, release marks and mistakes out.
 
+mod asking;
 mod behaviour;
 mod conditions;
 mod evasion;
