@@ -220,6 +220,18 @@ fn a_missing_row_is_named() {
 }
 
 #[test]
+fn a_partition_dropped_by_hand_is_named() {
+    let drop = "DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'payload'::regclass LOOP
+            EXECUTE 'DROP TABLE ' || name;
+        END LOOP; END $$";
+    tampered(drop, |report| {
+        assert_eq!((report.conclusion, report.records.get("missing")), (Conclusion::Incomplete, Some(&5)));
+        assert!(says(report, "the payload request"), "{:?}", report.problems);
+    });
+}
+
+#[test]
 fn a_changed_ledger_is_named() {
     // The newest records with their leaves, and the head set back to where it was before them.
     with_store(async |store| {
