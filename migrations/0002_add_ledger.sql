@@ -16,6 +16,9 @@
 
 ALTER TABLE stream ADD COLUMN closed timestamptz;
 ALTER TABLE record_begin ADD COLUMN salt bytea;
+ALTER TABLE record_begin ADD COLUMN subject text;
+COMMENT ON COLUMN record_begin.subject IS 'Whom the exchange is about, as the client says in x-candor-subject: a tag, not a name';
+CREATE INDEX record_begin_subject ON record_begin (subject, occurred_at) WHERE subject IS NOT NULL;
 ALTER TABLE record_end ADD COLUMN salt bytea;
 ALTER TABLE loss ADD COLUMN salt bytea;
 ALTER TABLE payload ADD COLUMN salt bytea;

@@ -43,6 +43,7 @@ fn begin(size: usize) -> Begin {
         caller: Caller { name: "anna".into(), team: Some("search".into()), role: None, key_id: Some("k1".into()) },
         peer: "127.0.0.1".into(),
         client_request_id: None,
+        subject: None,
         model: "some-model".into(),
         stream: true,
         preview: None,

@@ -141,6 +141,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         caller: Caller { name: format!("caller-{}", number % 50), team: None, role: None, key_id: None },
         peer: "127.0.0.1".into(),
         client_request_id: None,
+        subject: None,
         model: format!("model-{}", number % 7),
         stream: false,
         preview: Some(question.chars().take(200).collect()),

@@ -37,6 +37,9 @@ pub struct Meant {
     /// All exchanges of this caller within --since.
     #[arg(long, conflicts_with = "ids")]
     pub caller: Option<String>,
+    /// All exchanges within --since whose clients said this in `x-candor-subject`.
+    #[arg(long, conflicts_with_all = ["ids", "caller"])]
+    pub subject: Option<String>,
 }
 
 /// Write exchanges out.
@@ -75,7 +78,7 @@ pub struct RecordsErase {
     #[arg(long, required_unless_present = "approve")]
     pub why: Option<String>,
     /// Approve an erasure that somebody else asked for.
-    #[arg(long, value_name = "REQUEST", conflicts_with_all = ["ids", "caller", "why"])]
+    #[arg(long, value_name = "REQUEST", conflicts_with_all = ["ids", "caller", "subject", "why"])]
     pub approve: Option<uuid::Uuid>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]

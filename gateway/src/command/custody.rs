@@ -114,9 +114,10 @@ fn tell(json: bool, what: &str, count: u64) {
 
 fn whose(meant: &Meant, since: &str) -> Result<Whose, Failure> {
     let now = wall_clock();
-    match &meant.caller {
-        Some(caller) => Ok(Whose::Caller { name: caller.clone(), since: back(since, now)?, until: now }),
-        None => Ok(Whose::Exchanges(meant.ids.clone())),
+    match (&meant.caller, &meant.subject) {
+        (Some(caller), _) => Ok(Whose::Caller { name: caller.clone(), since: back(since, now)?, until: now }),
+        (None, Some(tag)) => Ok(Whose::Subject { tag: tag.clone(), since: back(since, now)?, until: now }),
+        (None, None) => Ok(Whose::Exchanges(meant.ids.clone())),
     }
 }
 

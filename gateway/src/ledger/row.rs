@@ -25,6 +25,7 @@ pub struct BeginText<'a> {
     pub key_id: Option<Cow<'a, str>>,
     pub peer: Cow<'a, str>,
     pub client_request_id: Option<Cow<'a, str>>,
+    pub subject: Option<Cow<'a, str>>,
     pub model: Cow<'a, str>,
     pub streamed: bool,
     pub snapshot: Cow<'a, str>,

@@ -313,6 +313,7 @@ impl Errand {
             peer: "local".to_owned(),
             // What its client, the gateway, knows it by: the exchange that it is about.
             client_request_id: Some(self.judged.to_string()),
+            subject: None,
             model: judging.model.clone(),
             stream: false,
             preview: None,

@@ -31,6 +31,8 @@ pub struct Begin {
     pub peer: String,
     /// The client's own request id.
     pub client_request_id: Option<String>,
+    /// Whom it is about, as the client says: a tag by which erasure is asked for.
+    pub subject: Option<String>,
     /// The model asked for.
     pub model: String,
     /// Whether a stream was asked for.

@@ -18,6 +18,15 @@ const CHUNK: usize = 500;
 pub enum Whose {
     /// These.
     Exchanges(Vec<Uuid>),
+    /// All that are about a subject, by its tag, and began in this time.
+    Subject {
+        /// The tag, as clients say it in `x-candor-subject`.
+        tag: String,
+        /// From when on.
+        since: OffsetDateTime,
+        /// Until when, that moment not included.
+        until: OffsetDateTime,
+    },
     /// All of a caller that began in this time, the second moment not included.
     Caller {
         /// The caller's name.
@@ -224,6 +233,16 @@ pub async fn release(store: &Store, matter: &str, authority: Authority<'_>) -> R
 
 async fn resolve(store: &Store, whose: &Whose) -> Result<Vec<Uuid>, Error> {
     match whose {
+        Whose::Subject { tag, since, until } => Ok(query_scalar(
+            "SELECT exchange FROM record_begin WHERE subject = $1 AND occurred_at >= $2 AND occurred_at < $3
+             ORDER BY occurred_at",
+        )
+        .persistent(false)
+        .bind(tag)
+        .bind(since)
+        .bind(until)
+        .fetch_all(&store.pool)
+        .await?),
         Whose::Exchanges(exchanges) => Ok(exchanges.clone()),
         Whose::Caller { name, since, until } => Ok(query_scalar(
             "SELECT exchange FROM record_begin WHERE caller = $1 AND occurred_at >= $2 AND occurred_at < $3

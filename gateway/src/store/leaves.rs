@@ -109,6 +109,7 @@ pub(super) fn begin_text<'a>(stream: Uuid, row: &BeginRow<'a>) -> BeginText<'a> 
         key_id: name(&begin.caller.key_id),
         peer: fit(&begin.peer, NAME),
         client_request_id: name(&begin.client_request_id),
+        subject: name(&begin.subject),
         model: fit(&begin.model, NAME),
         streamed: begin.stream,
         snapshot: fit(&begin.snapshot, NAME),

@@ -306,6 +306,8 @@ fn what_is_erased_is_gone_and_still_proven_unless_it_is_held() {
         assert_eq!(done.erased, [all[2]]);
         assert_eq!(approve(&store, request, "cy").await, Ok(None), "it is done");
         let now = wall_clock() + time::Duration::seconds(1);
+        let subject = Whose::Subject { tag: "tag-7".to_owned(), since: now - time::Duration::days(2), until: now };
+        assert_eq!(erase(&store, &subject, authority).await.expect("erased").erased.len(), 4);
         let caller = Whose::Caller { name: "ana".to_owned(), since: now - time::Duration::days(2), until: now };
         assert_eq!(
             erase(&store, &caller, authority).await.expect("erased").erased.len(),
