@@ -8,6 +8,7 @@ mod transport;
 
 mod callers;
 mod judging;
+mod reload;
 mod replay;
 mod rules;
 mod screening;

@@ -46,6 +46,8 @@ pub(super) struct Shared<'a> {
     pub mistakes: Vec<Mistake>,
     /// Variables that some key has asked for.
     pub known_variables: BTreeSet<String>,
+    /// Files that secrets were read from.
+    pub files: Vec<std::path::PathBuf>,
 }
 
 impl Shared<'_> {
@@ -302,7 +304,10 @@ impl Table {
                 }
             },
             (None, None, Some((path, place))) => match std::fs::read_to_string(&path) {
-                Ok(text) => text,
+                Ok(text) => {
+                    shared.files.push(path.into());
+                    text
+                }
                 Err(error) => {
                     shared.mistake(place, format!("secret file `{path}` cannot be read: {}", error.kind()), None);
                     return None;

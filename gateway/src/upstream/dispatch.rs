@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::backends::{Backend, Kind, Upstreams};
+use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
 use super::failure::{Error, Failure};
 use super::lease::Lease;
@@ -67,6 +67,7 @@ impl Requests {
 /// The tries of one exchange.
 #[derive(Debug)]
 pub struct Dispatch {
+    backends: Arc<Backends>,
     upstreams: Arc<Upstreams>,
     route: Route,
     requests: Requests,
@@ -97,10 +98,26 @@ struct Tried {
 impl Dispatch {
     /// No candidate is tried yet.
     #[must_use]
-    pub fn new(upstreams: Arc<Upstreams>, route: Route, requests: Requests, outgoing: Outgoing) -> Self {
+    pub fn new(
+        backends: Arc<Backends>,
+        upstreams: Arc<Upstreams>,
+        route: Route,
+        requests: Requests,
+        outgoing: Outgoing,
+    ) -> Self {
         let tries = Tries::new(route.candidates.len(), route.attempts);
         let dice = fastrand::Rng::new();
-        Self { upstreams, route, requests, outgoing, tries, dice, attempts: Vec::with_capacity(1), given: None }
+        Self {
+            backends,
+            upstreams,
+            route,
+            requests,
+            outgoing,
+            tries,
+            dice,
+            attempts: Vec::with_capacity(1),
+            given: None,
+        }
     }
 
     /// A reply whose head has come: success, or an error status that is the caller's to see (a content block, a 4xx, or
@@ -116,7 +133,7 @@ impl Dispatch {
                 return Err(self.failure(given.candidate, Error::Broken("no further try is left")));
             }
         } else {
-            self.upstreams.backends().budget().earn();
+            self.backends.budget().earn();
         }
         loop {
             let Some(candidate) = self.choose(Instant::now()) else {
@@ -165,7 +182,7 @@ impl Dispatch {
 
     fn view(&self, candidate: usize, now: Instant) -> Option<View> {
         let Candidate { upstream, priority, weight, .. } = self.route.candidates.get(candidate)?;
-        let outlook = self.upstreams.backends().backend(upstream).map(|backend| backend.outlook(now));
+        let outlook = self.backends.backend(upstream).map(|backend| backend.outlook(now));
         Some(View { candidate, priority: *priority, weight: *weight, outlook })
     }
 
@@ -189,7 +206,7 @@ impl Dispatch {
 
     fn enter(&self, candidate: usize, now: Instant) -> Result<(Lease, Arc<str>), Error> {
         let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
-        let backend = self.upstreams.backends().backend(&candidate.upstream).ok_or(Error::Unknown)?;
+        let backend = self.backends.backend(&candidate.upstream).ok_or(Error::Unknown)?;
         let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.requests.any().model.as_str()));
         let lease = backend.enter(now).ok_or(Error::Busy)?;
         Ok((lease, model))
@@ -201,7 +218,7 @@ impl Dispatch {
         let request = self.requests.at(backend.name());
         match backend.kind() {
             Kind::Remote(target) => {
-                let connections = self.upstreams.connections(backend).ok_or(Error::Unknown)?;
+                let connections = self.upstreams.connections(backend, target);
                 let body = body(request, model);
                 let sent = (request.edited || model != request.model).then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
@@ -282,7 +299,7 @@ impl Dispatch {
     /// Whether there is a further try, after waiting for it. Only one that follows a call costs the gateway's budget.
     async fn go_on(&mut self, called: bool) -> bool {
         let plan = self.tries.plan();
-        let budget = self.upstreams.backends().budget();
+        let budget = self.backends.budget();
         if plan == Plan::End || (called && !budget.spend(Instant::now())) {
             return false;
         }
