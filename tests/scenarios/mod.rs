@@ -10,6 +10,7 @@ mod callers;
 mod judging;
 mod reload;
 mod replay;
+mod routing;
 mod rules;
 mod screening;
 mod verdicts;

@@ -216,6 +216,11 @@ impl Table {
         self.keep(key, value, default, |value| Json::from(units::write_duration(*value)))
     }
 
+    /// Reads a duration that may be absent.
+    pub(super) fn optional_duration(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<Duration> {
+        self.parsed(key, "a duration such as `10s`, `250ms` or `5m`", units::read_duration, shared)
+    }
+
     /// Reads a size in bytes.
     pub(super) fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
         let value = self.parsed(key, "a size such as `64KiB` or `16MiB`", units::read_size, shared);

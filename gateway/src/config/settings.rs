@@ -361,6 +361,10 @@ pub struct Model {
     pub recording: Recording,
     /// Attempts in all, the first included, before the client is told.
     pub attempts: u32,
+    /// Whether a conversation's turns go to the same candidate while it has room, for its cache of prefixes.
+    pub affinity: bool,
+    /// After how long without anything said a second candidate is asked beside the first; `None` for never.
+    pub hedge: Option<Duration>,
 }
 
 /// One way to serve a model.

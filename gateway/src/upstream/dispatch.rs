@@ -1,6 +1,8 @@
 //! Tries the candidates of one exchange until one gives a reply head. Nothing of a reply has gone to the client before
 //! the last `next`, so every try is free to be given up.
 
+mod hedge;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use super::affinity;
 use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
 use super::failure::{Error, Failure};
@@ -21,6 +24,7 @@ use crate::exchange::{ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
 use crate::route::{Candidate, Route};
 use crate::screen::Screened;
+use hedge::Ended;
 
 /// A call that failed after this long is not made of the same candidate again.
 const LONG: Duration = Duration::from_secs(10);
@@ -73,6 +77,8 @@ pub struct Dispatch {
     requests: Requests,
     outgoing: Outgoing,
     tries: Tries,
+    /// What the exchange's conversation is known by, where its turns go to the same candidate.
+    conversation: Option<u64>,
     dice: fastrand::Rng,
     attempts: Vec<Attempt>,
     /// The reply that was given last.
@@ -106,6 +112,7 @@ impl Dispatch {
         outgoing: Outgoing,
     ) -> Self {
         let tries = Tries::new(route.candidates.len(), route.attempts);
+        let conversation = route.affinity.then(|| affinity::conversation(requests.any()));
         let dice = fastrand::Rng::new();
         Self {
             backends,
@@ -114,6 +121,7 @@ impl Dispatch {
             requests,
             outgoing,
             tries,
+            conversation,
             dice,
             attempts: Vec::with_capacity(1),
             given: None,
@@ -140,7 +148,10 @@ impl Dispatch {
                 return Err(Failure::new(None, Error::Unknown));
             };
             let began = Instant::now();
-            let mut tried = self.try_one(candidate, began).await;
+            let Ended { candidate, began, mut tried } = match self.route.hedge {
+                None => Ended { candidate, began, tried: self.try_one(candidate, began).await },
+                Some(after) => self.try_hedged(candidate, began, after).await,
+            };
             if tried.next == Next::Again && began.elapsed() > LONG {
                 tried.next = Next::Elsewhere;
             }
@@ -177,13 +188,14 @@ impl Dispatch {
         let first = open.next()?;
         let Some(second) = open.next() else { return Some(first) };
         let views: Vec<View> = [first, second].into_iter().chain(open).filter_map(|one| self.view(one, now)).collect();
-        choice::choose(&views, now, &mut self.dice)
+        choice::choose(&views, now, self.conversation, &mut self.dice)
     }
 
     fn view(&self, candidate: usize, now: Instant) -> Option<View> {
         let Candidate { upstream, priority, weight, .. } = self.route.candidates.get(candidate)?;
         let outlook = self.backends.backend(upstream).map(|backend| backend.outlook(now));
-        Some(View { candidate, priority: *priority, weight: *weight, outlook })
+        let identity = affinity::identity(upstream);
+        Some(View { candidate, priority: *priority, weight: *weight, identity, outlook })
     }
 
     async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
@@ -196,11 +208,16 @@ impl Dispatch {
         match self.call(&lease, &candidate).await {
             Ok((answer, sent)) => self.judge(answer, lease, sent),
             Err(error) => {
-                if retry::after_error(&error).1 == Shows::Failure {
-                    lease.fail();
-                }
+                Self::settle(&mut lease, &error);
                 Tried::failed(error)
             }
+        }
+    }
+
+    /// What a call that gave no reply shows of its upstream.
+    fn settle(lease: &mut Lease, error: &Error) {
+        if retry::after_error(error).1 == Shows::Failure {
+            lease.fail();
         }
     }
 
@@ -319,6 +336,11 @@ impl Tried {
     fn failed(error: Error) -> Self {
         let (next, _) = retry::after_error(&error);
         Self { outcome: Err(error), next, pause: Duration::ZERO }
+    }
+
+    /// Whether it gave something that is the caller's to see.
+    fn answers(&self) -> bool {
+        self.next == Next::Give && self.outcome.is_ok()
     }
 
     /// Whether the upstream was really called.
