@@ -87,6 +87,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let spool = spool(&mut root, shared);
     let ledger = ledger(&mut root, base, shared);
     let payload_keys = payload_keys(&mut root, shared);
+    let spool = Spool { keys: payload_keys.clone(), ..spool };
     let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
@@ -188,6 +189,7 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
         segment_bytes: table.size("segment_bytes", 64 << 20, shared),
         total_bytes: table.size("total_bytes", 4 << 30, shared),
         batch_rows: table.count("batch_rows", 500, 1, shared).min(100_000) as usize,
+        keys: Vec::new(),
     };
     if spool.total_bytes < spool.segment_bytes.saturating_mul(2) {
         let place = table.place_of("total_bytes");

@@ -185,6 +185,8 @@ pub struct Spool {
     pub total_bytes: u64,
     /// Rows of one shipped batch.
     pub batch_rows: usize,
+    /// Keys that frames are hidden under on the disk: those of payloads.
+    pub keys: Vec<PayloadKey>,
 }
 
 /// The ledger over all records.
