@@ -30,8 +30,13 @@ impl Drop for Scratch {
 }
 
 fn open(scratch: &Scratch) -> (Recorder, Shipper) {
-    let config =
-        Spool { group: Duration::from_millis(5), segment_bytes: 64 << 20, total_bytes: 64 << 30, batch_rows: 500 };
+    let config = Spool {
+        group: Duration::from_millis(5),
+        segment_bytes: 64 << 20,
+        total_bytes: 64 << 30,
+        batch_rows: 500,
+        keys: Vec::new(),
+    };
     Recorder::open(&scratch.0, &config).expect("a spool")
 }
 

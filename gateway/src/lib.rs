@@ -21,6 +21,8 @@ pub mod tls;
 pub mod dialect;
 pub mod screen;
 
+pub mod cipher;
+
 pub mod ledger;
 pub mod record;
 pub mod upstream;

@@ -11,6 +11,7 @@ use crate::cost::{Cost, Price, Prices};
 use crate::exchange::Usage;
 use crate::route::Table;
 use crate::screen::Rules;
+use crate::upstream::Backends;
 use crate::upstream::catalogue::shipped_prices;
 
 /// What is billed: a model at an upstream.
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Routes.
     pub routes: Table,
+    /// Who can answer; nobody until [`Snapshot::answered_by`] says who.
+    pub backends: Arc<Backends>,
     /// Says what models did.
     pub judge: Judge,
     /// What models cost.
@@ -72,7 +75,14 @@ impl Snapshot {
         let digest = digest(&SHA256, text.as_bytes());
         let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = format!("{:#}", loaded.resolved);
-        Ok(Self { config: loaded.config, rules, routes, judge, prices, shown, digest: hexadecimal.into() })
+        let backends = Backends::none();
+        Ok(Self { config: loaded.config, rules, routes, backends, judge, prices, shown, digest: hexadecimal.into() })
+    }
+
+    /// The same, with those who can answer.
+    #[must_use]
+    pub fn answered_by(self, backends: Arc<Backends>) -> Self {
+        Self { backends, ..self }
     }
 
     /// What a reply cost, now that its tokens are counted.

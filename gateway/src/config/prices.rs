@@ -22,8 +22,13 @@ const AMOUNT: &str = "an amount such as `0.55`, with at most nine digits behind 
 /// Every mistake in it, with its line.
 pub fn read_prices(name: &str, text: &str) -> Result<Vec<Price>, Vec<Mistake>> {
     let environment = Environment::default();
-    let mut shared =
-        Shared { file: name, environment: &environment, mistakes: Vec::new(), known_variables: BTreeSet::new() };
+    let mut shared = Shared {
+        file: name,
+        environment: &environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+    };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! The resolved configuration: every value present, typed and checked. It does not read files or the environment.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Place, Secret};
@@ -46,10 +46,43 @@ pub struct Config {
     pub judge: Option<Judging>,
     /// Logs, traces, metrics.
     pub observe: Observe,
+    /// When the configuration is read again.
+    pub reload: Reload,
+}
+
+impl Config {
+    /// Files beside the configuration's own that say what it means.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let tls = match &self.listen.transport {
+            Transport::Tls(tls) => Some(tls),
+            Transport::Plain => None,
+        };
+        let own = tls.and_then(|tls| tls.certificate.as_ref()).into_iter().flat_map(|own| [&own.chain, &own.key]);
+        let clients = tls.and_then(|tls| match &tls.client_certificates {
+            ClientCertificates::Ignore => None,
+            ClientCertificates::Optional { authorities } | ClientCertificates::Required { authorities } => {
+                Some(authorities)
+            }
+        });
+        let roots = self.upstreams.iter().filter_map(|upstream| match &upstream.kind {
+            UpstreamKind::Remote(remote) => remote.roots.as_ref(),
+            UpstreamKind::Local(_) => None,
+        });
+        self.policies.files.iter().chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
+    }
+}
+
+/// When the configuration is read again beside the times that somebody asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether its files are watched.
+    pub watch: bool,
+    /// How often they are looked at.
+    pub every: Duration,
 }
 
 /// The front door's address and transport.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listen {
     /// Address to bind; port 0 asks the system for one.
     pub address: SocketAddr,
@@ -58,7 +91,7 @@ pub struct Listen {
 }
 
 /// How bytes travel between clients and the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Transport {
     /// Plain HTTP; resolution has made sure the address is loopback or the file insists.
     Plain,
@@ -67,7 +100,7 @@ pub enum Transport {
 }
 
 /// Server-side TLS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
     /// Certificate chain and key files; `None` makes a development CA in the data directory.
     pub certificate: Option<CertificateFiles>,
@@ -78,7 +111,7 @@ pub struct Tls {
 }
 
 /// PEM files of a certificate chain and its private key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CertificateFiles {
     /// Chain, leaf first.
     pub chain: PathBuf,
@@ -87,7 +120,7 @@ pub struct CertificateFiles {
 }
 
 /// What is asked of clients during the handshake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientCertificates {
     /// Nothing is asked.
     Ignore,
@@ -104,7 +137,7 @@ pub enum ClientCertificates {
 }
 
 /// Bounds on what one client or connection may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Open connections over all workers.
     pub connections: usize,
@@ -133,7 +166,7 @@ pub struct Limits {
 }
 
 /// Where the store lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Database {
     /// A Postgres that somebody runs.
     Url(Secret),
@@ -145,7 +178,7 @@ pub enum Database {
 }
 
 /// The local queue of records.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spool {
     /// Longest that a frame waits for others before it is synced.
     pub group: Duration,
@@ -155,10 +188,12 @@ pub struct Spool {
     pub total_bytes: u64,
     /// Rows of one shipped batch.
     pub batch_rows: usize,
+    /// Keys that frames are hidden under on the disk: those of payloads.
+    pub keys: Vec<PayloadKey>,
 }
 
 /// The ledger over all records.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
     /// How often waiting records are sealed and the head is signed.
     pub every: Duration,
@@ -169,7 +204,7 @@ pub struct Ledger {
 }
 
 /// A key that payloads are hidden under in the database.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct PayloadKey {
     /// Its name, as rows have it.
     pub id: String,
@@ -184,7 +219,7 @@ impl std::fmt::Debug for PayloadKey {
 }
 
 /// How long records are kept, and who may take them away.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retention {
     /// Days that requests and replies are kept; `None` for ever.
     pub payload_days: Option<u32>,
@@ -197,7 +232,7 @@ pub struct Retention {
 }
 
 /// Findings whose payloads are kept longer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RetentionClass {
     /// A rule or a topic.
     pub name: String,
@@ -239,7 +274,7 @@ pub struct CallerKey {
 }
 
 /// Something that can answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// Unique name, used in logs, metrics and records.
     pub name: String,
@@ -250,7 +285,7 @@ pub struct Upstream {
 }
 
 /// A remote backend or the engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamKind {
     /// A server that speaks a known dialect.
     Remote(Box<Remote>),
@@ -259,7 +294,7 @@ pub enum UpstreamKind {
 }
 
 /// A remote backend.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Remote {
     /// Catalogue entry that says how the vendor differs.
     pub provider: String,
@@ -278,7 +313,7 @@ pub struct Remote {
 }
 
 /// Time limits of one upstream call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timeouts {
     /// Connection and handshake.
     pub connect: Duration,
@@ -293,7 +328,7 @@ pub struct Timeouts {
 }
 
 /// A model that the engine serves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalModel {
     /// Folder of the checkpoint, GGUF file, or a model that is fetched from the hub before it is loaded.
     pub place: Place,
@@ -331,6 +366,10 @@ pub struct Model {
     pub recording: Recording,
     /// Attempts in all, the first included, before the client is told.
     pub attempts: u32,
+    /// Whether a conversation's turns go to the same candidate while it has room, for its cache of prefixes.
+    pub affinity: bool,
+    /// After how long without anything said a second candidate is asked beside the first; `None` for never.
+    pub hedge: Option<Duration>,
 }
 
 /// One way to serve a model.
@@ -382,7 +421,7 @@ pub enum AskWhen {
 }
 
 /// Logs, traces and metrics.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Observe {
     /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log_filter: String,

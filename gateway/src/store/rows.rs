@@ -9,9 +9,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::{Keys, Place};
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
+use crate::cipher::{Keys, Place};
 use crate::config::Recording;
 use crate::cost::Cost;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
