@@ -45,11 +45,13 @@ CREATE TABLE spent (
     requests bigint      NOT NULL,
     tokens   bigint      NOT NULL,
     nanos    bigint      NOT NULL,
+    running  bigint      NOT NULL,
     told     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (day, scope, replica)
 );
 COMMENT ON TABLE spent IS 'What one gateway let a key, a caller or a team take in a day: sums, written by that gateway alone';
 COMMENT ON COLUMN spent.nanos IS 'Billionths of a dollar';
+COMMENT ON COLUMN spent.running IS 'Requests under way when it was last told';
 
 CREATE OR REPLACE VIEW record AS
 SELECT b.exchange, b.occurred_at, b.accepted_at, b.dialect, b.caller, b.team, b.role, b.key_id, b.peer,
