@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
-use super::{Gateway, head, whole};
+use super::{Gateway, head, permit, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
-use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, Timings};
+use crate::exchange::{Dialect, Ending, ExchangeId, Peer, Request, Timings};
 use crate::fault::Fault;
+use crate::identify::Known;
 use crate::record::{Begin, Durable};
 use crate::route::{self, Route};
 use crate::screen::{Clearance, Courses, Found, Stop, Watch};
@@ -52,7 +53,7 @@ pub(super) struct Arrival {
     pub started: Instant,
     pub at: OffsetDateTime,
     pub peer: Peer,
-    pub caller: Arc<Caller>,
+    pub known: Known,
     pub admission: Admission,
     pub client_left: ClientLeft,
     pub headers: HeaderMap,
@@ -73,7 +74,7 @@ type Refusal = Box<Response<ReplyBody>>;
 
 /// Reads, decodes and screens a request, finds who might answer it, and begins its record. It is screened before its
 /// record begins, since a rule may demand that the record be durable.
-pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
+pub(super) async fn take(mut arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
     let limits = arrival.admission.snapshot.config.limits.clone();
     let raw = match read(body, &limits).await {
         Ok(raw) => raw,
@@ -84,13 +85,17 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
+    if let Err(fault) = permit::ask(&mut arrival.admission.hold, &arrival.known, &request, &snapshot) {
+        arrival.gateway.metrics.rejected("limits");
+        return Err(reject(arrival, raw, fault).await);
+    }
     let route = match snapshot.routes.route(&request.model) {
         Ok(route) => route,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
     let mut begin = begin(&arrival, &request, raw, route.recording);
-    let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
+    let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
     let clearance = watch.clear(request, &route.candidates, &mut found);
     let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
     begin.recording = promised(&found, &clearance, route.recording);
@@ -167,7 +172,7 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         sampling: crate::exchange::Sampling::default(),
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
-    let watch = arrival.admission.snapshot.rules.watch(&arrival.caller, "", arrival.at);
+    let watch = arrival.admission.snapshot.rules.watch(&arrival.known.caller, "", arrival.at);
     let account = account(arrival, slot, Asked::of(&unread), watch);
     Box::new(whole::failed(account, Ending::Rejected, format!("{}: {}", fault.code, fault.status), fault).await)
 }
@@ -179,7 +184,7 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         exchange: arrival.id,
         at: arrival.at,
         dialect: request.dialect,
-        caller: (*arrival.caller).clone(),
+        caller: (*arrival.known.caller).clone(),
         peer: arrival.peer.address.ip().to_string(),
         client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
@@ -205,11 +210,17 @@ struct Asked {
     model: String,
     stream: bool,
     question: String,
+    bytes: usize,
 }
 
 impl Asked {
     fn of(request: &Request) -> Self {
-        Self { model: request.model.clone(), stream: request.stream, question: Account::question(request) }
+        Self {
+            model: request.model.clone(),
+            stream: request.stream,
+            question: Account::question(request),
+            bytes: request.raw.len(),
+        }
     }
 }
 
@@ -220,9 +231,10 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         admission: arrival.admission,
         id: arrival.id,
         started: arrival.started,
-        caller: arrival.caller,
+        caller: arrival.known.caller,
         model: asked.model,
         prompt: asked.question,
+        asked: asked.bytes,
         client_left: arrival.client_left,
         slot,
         span,
