@@ -15,6 +15,7 @@ mod replay;
 mod routing;
 mod rules;
 mod screening;
+mod tokens;
 mod verdicts;
 
 mod failover;

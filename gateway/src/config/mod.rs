@@ -6,6 +6,7 @@ mod resolve;
 
 mod callers;
 mod front;
+mod issuers;
 mod serving;
 mod terms;
 
@@ -20,6 +21,7 @@ mod units;
 
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
+pub use issuers::{Issuer, KeySource};
 pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
 pub use resolve::{Loaded, load, read};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Place, Secret, Team, Terms};
+use super::{Issuer, Place, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
@@ -269,6 +269,8 @@ pub struct Callers {
     pub defaults: Arc<Terms>,
     /// Client certificates that stand for callers.
     pub certificates: Vec<CallerCertificate>,
+    /// Whose signed tokens say who a caller is.
+    pub issuers: Vec<Issuer>,
 }
 
 /// One key from the file.
