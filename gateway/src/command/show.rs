@@ -12,7 +12,9 @@ use super::print::{Style, safe};
 use super::records::{outcome, took};
 use super::{Failure, print};
 use crate::cli::RecordsShow;
+use crate::exchange::SHADOW;
 use crate::store::custody::reveal;
+use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
 use crate::store::trace::{self, Judgement, Trace};
 
@@ -75,6 +77,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
     for judgement in &trace.judgements {
         say("judge", judged(judgement));
     }
+    for copy in &trace.shadows {
+        say("shadow", copied(copy));
+    }
     for finding in &trace.findings {
         let topic = finding.topic.as_deref().map(|topic| format!(" on {}", safe(topic))).unwrap_or_default();
         let place = format!("{} {} {}..{}", finding.channel, finding.part, finding.start, finding.end);
@@ -113,9 +118,17 @@ fn caller(trace: &Trace) -> String {
     }
     text.push_str(&format!(", from {}", safe(&record.peer)));
     if let Some(id) = &record.client_request_id {
-        text.push_str(&format!(", its own id {}", safe(id)));
+        let what = if record.caller == SHADOW { "a copy of" } else { "its own id" };
+        text.push_str(&format!(", {what} {}", safe(id)));
     }
     text
+}
+
+/// What became of a copy that went to another upstream.
+fn copied(copy: &Record) -> String {
+    let upstream = safe(copy.upstream.as_deref().unwrap_or("nobody"));
+    let outcome = copy.outcome.as_deref().or(copy.ending.as_deref()).unwrap_or("open");
+    format!("{} by {upstream}: {}", copy.exchange, safe(outcome))
 }
 
 fn model(trace: &Trace) -> String {
@@ -312,6 +325,7 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     map.insert("evidence".to_owned(), json!(trace.evidence));
     map.insert("attempts".to_owned(), json!(trace.attempts));
     map.insert("judgements".to_owned(), json!(trace.judgements));
+    map.insert("shadows".to_owned(), json!(trace.shadows));
     for (name, texts) in [("prompt", trace.prompt()), ("reply", trace.reply())] {
         let texts = texts.map_or_else(|absent| json!({"absent": absent.reason()}), |texts| json!(texts));
         map.insert(name.to_owned(), texts);

@@ -23,7 +23,7 @@ pub use secret::Secret;
 pub use settings::{
     AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
     Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload, Remote,
-    Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Retention, RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

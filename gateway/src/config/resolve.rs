@@ -287,8 +287,8 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
         {
             shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
         }
-        if caller.as_deref() == Some(crate::exchange::JUDGE) {
-            let message = format!("`{}` is the gateway's own name", crate::exchange::JUDGE);
+        if let Some(name) = caller.as_deref().filter(|name| crate::exchange::is_own_name(name)) {
+            let message = format!("`{name}` is the gateway's own name");
             shared.mistake(entry.place_of("caller"), message, None);
         }
         match (caller, key) {

@@ -367,6 +367,17 @@ pub struct Model {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first; `None` for never.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Shadow>,
+}
+
+/// Copies of exchanges that go to another upstream, recorded and read by nobody.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied, above 0 to 1.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub candidate: Candidate,
 }
 
 /// One way to serve a model.

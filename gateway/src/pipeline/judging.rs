@@ -108,7 +108,7 @@ fn is_doubtful(judging: &Judging, ending: Ending, verdict: &Verdict) -> bool {
 }
 
 /// Whether an exchange is of the share that is asked about: its id's random end decides, so that anybody can check.
-fn is_drawn(id: ExchangeId, share: f64) -> bool {
+pub(super) fn is_drawn(id: ExchangeId, share: f64) -> bool {
     let draw = (id.0.as_u128() & u128::from(u32::MAX)) as f64 / f64::from(u32::MAX);
     draw <= share
 }
