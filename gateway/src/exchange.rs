@@ -241,6 +241,8 @@ pub struct Usage {
     pub reasoning: Option<u64>,
     /// Prompt tokens that came from a cache.
     pub cached: Option<u64>,
+    /// Prompt tokens that were written to a cache.
+    pub written: Option<u64>,
 }
 
 /// A stretch of one channel's whole text that something was found in.

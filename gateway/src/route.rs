@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Model, Recording, Upstream, UpstreamKind};
+use crate::cost::Price;
 use crate::fault::Fault;
 
 /// Longest part of a model's name that an error repeats.
@@ -75,6 +76,8 @@ pub struct Candidate {
     pub weight: u32,
     /// What rules may ask of it.
     pub place: Arc<Place>,
+    /// What it costs, where the configuration says that of this candidate alone.
+    pub price: Option<Arc<Price>>,
 }
 
 /// An upstream as rules see it.
@@ -213,6 +216,7 @@ fn candidate(item: &config::Candidate, place: Arc<Place>) -> Candidate {
         priority: item.priority,
         weight: item.weight,
         place,
+        price: item.price.clone().map(Arc::new),
     }
 }
 

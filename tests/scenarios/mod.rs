@@ -7,6 +7,7 @@ mod golden;
 mod transport;
 
 mod callers;
+mod cost;
 mod judging;
 mod reload;
 mod replay;

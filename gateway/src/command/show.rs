@@ -10,7 +10,7 @@ use super::database::{Expect, with_store};
 use super::mark::{Look, pieces};
 use super::print::{Style, safe};
 use super::records::{outcome, took};
-use super::{Failure, print};
+use super::{Failure, costs, print};
 use crate::cli::RecordsShow;
 use crate::exchange::SHADOW;
 use crate::store::custody::reveal;
@@ -96,7 +96,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
         say("attempt", format!("{}{status} in {}{fault}", safe(&attempt.upstream), took(attempt.took_us)));
     }
     say("tokens", tokens(trace));
+    say("cost", cost(trace));
     say("times", times(trace));
+    say("thinking", thinking(trace));
     let frames = match (record.begin_sequence, record.end_sequence) {
         (Some(begin), Some(end)) => format!("frames {begin} and {end}"),
         (Some(begin), None) => format!("frame {begin}"),
@@ -201,11 +203,36 @@ fn tokens(trace: &Trace) -> String {
     let counts = [
         ("prompt", record.prompt_tokens),
         ("cached", record.cached_tokens),
+        ("written to cache", record.written_tokens),
         ("completion", record.completion_tokens),
         ("reasoning", record.reasoning_tokens),
     ];
     let said = counts.iter().filter_map(|(name, count)| Some(format!("{name} {}", (*count)?)));
     said.collect::<Vec<_>>().join(", ")
+}
+
+fn cost(trace: &Trace) -> String {
+    let record = &trace.record;
+    let Some(amount) = costs::amount(record) else { return String::new() };
+    let price = record.price.as_deref().map(safe).unwrap_or_default();
+    let estimate = if record.cost_estimated == Some(true) { ", an estimate: a rate is not known" } else { "" };
+    format!("{amount} by price {price}{estimate}")
+}
+
+/// How the model thought: for how long, how fast, and how often it looked back.
+fn thinking(trace: &Trace) -> String {
+    let record = &trace.record;
+    let Some(thinking) = costs::thinking(record) else { return String::new() };
+    let mut text = record.reasoning_us.map(|micros| format!("{}, ", took(micros))).unwrap_or_default();
+    let tokens = record.reasoning_tokens.and_then(|tokens| u64::try_from(tokens).ok());
+    if let Some(speed) = thinking.speed(tokens) {
+        text.push_str(&format!("{speed:.0} tokens/s, "));
+    }
+    text.push_str(&format!("{} steps", thinking.steps));
+    if let Some(share) = thinking.share() {
+        text.push_str(&format!(", {} of them check ({:.0} %)", thinking.checks, 100.0 * share));
+    }
+    text
 }
 
 fn times(trace: &Trace) -> String {

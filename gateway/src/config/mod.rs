@@ -11,12 +11,14 @@ mod read;
 
 mod env;
 mod hub;
+mod prices;
 mod secret;
 mod tree;
 mod units;
 
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
+pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;

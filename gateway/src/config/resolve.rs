@@ -15,7 +15,7 @@ use super::settings::{
     Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
     RetentionClass, Spool,
 };
-use super::{Secret, front, serving, tree};
+use super::{Secret, front, prices, serving, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -92,6 +92,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
     let models = serving::models(&mut root, &upstreams, shared);
+    let prices = prices::prices(&mut root, prices::Kind::Own, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
@@ -111,6 +112,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         callers,
         upstreams,
         models,
+        prices,
         policies,
         judge,
         observe,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::hub::{Place, find_model, model_path};
+use super::prices::own_price;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
@@ -145,7 +146,13 @@ pub(super) fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shar
 fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
     let candidates = upstreams.iter().zip(0..);
     let candidates: Vec<Candidate> = candidates
-        .map(|(upstream, priority)| Candidate { upstream: upstream.name.clone(), model: None, priority, weight: 1 })
+        .map(|(upstream, priority)| Candidate {
+            upstream: upstream.name.clone(),
+            model: None,
+            priority,
+            weight: 1,
+            price: None,
+        })
         .collect();
     if candidates.is_empty() {
         return Vec::new();
@@ -251,5 +258,6 @@ fn candidate(item: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) 
     let bounded = |value: u64| value.min(u64::from(u32::MAX)) as u32;
     let priority = bounded(item.count("priority", 0, 0, shared));
     let weight = bounded(item.count("weight", 1, 0, shared));
-    Some(Candidate { upstream: upstream?, model, priority, weight })
+    let price = own_price(item, model.as_deref().unwrap_or("*"), shared);
+    Some(Candidate { upstream: upstream?, model, priority, weight, price })
 }

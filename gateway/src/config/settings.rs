@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Place, Secret};
+use crate::cost::Price;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
     pub models: Vec<Model>,
+    /// What models cost, as the operator says; asked before what is shipped.
+    pub prices: Vec<Price>,
     /// The rule packs in force.
     pub policies: Policies,
     /// The model that is asked about verdicts, where one is.
@@ -391,6 +394,8 @@ pub struct Candidate {
     pub priority: u32,
     /// Share among candidates of equal priority; 0 takes no traffic.
     pub weight: u32,
+    /// What it costs, where that is said here.
+    pub price: Option<Price>,
 }
 
 /// The packs in force.

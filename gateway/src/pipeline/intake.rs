@@ -256,6 +256,8 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         courses: Courses::default(),
         attempts: Vec::new(),
         upstream: None,
+        billed: None,
+        streamed: false,
         exposes_reasoning: None,
         seen: Seen::default(),
         timings: Timings::default(),
