@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 12] = [
     &["dialect", "screen", "cipher"],
     &["record", "ledger", "upstream"],
     &["store"],
-    &["identify", "keyring", "snapshot", "audit"],
+    &["identify", "keyring", "limits", "snapshot", "audit"],
     &["admit", "console"],
     &["pipeline"],
     &["listen", "admin"],

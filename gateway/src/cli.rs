@@ -256,6 +256,24 @@ pub struct KeysCreate {
     /// How long it is good for, such as `90d`; for ever when absent.
     #[arg(long)]
     pub expires: Option<String>,
+    /// Models that it may ask for, such as `r1,gpt-*`; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    pub models: Vec<String>,
+    /// Requests in a minute.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rpm: Option<u64>,
+    /// Tokens in a minute, of prompts and completions.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub concurrency: Option<u64>,
+    /// Dollars a day (UTC), such as `2.50`.
+    #[arg(long, value_name = "USD")]
+    pub budget_day: Option<String>,
+    /// Dollars a month (UTC).
+    #[arg(long, value_name = "USD")]
+    pub budget_month: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,

@@ -6,6 +6,7 @@ mod evidence;
 mod golden;
 mod transport;
 
+mod caller_limits;
 mod callers;
 mod cost;
 mod judging;

@@ -4,8 +4,10 @@ mod settings;
 
 mod resolve;
 
+mod callers;
 mod front;
 mod serving;
+mod terms;
 
 mod read;
 
@@ -23,10 +25,11 @@ pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
-    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload, Remote,
-    Retention, RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    AskWhen, CallerCertificate, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database,
+    Judging, Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording,
+    Reload, Remote, Retention, RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
+pub use terms::{Team, Terms};
 pub use units::{read_duration, write_duration};
 
 #[cfg(test)]

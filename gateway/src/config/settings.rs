@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Secret};
-use crate::cost::Price;
+use time::OffsetDateTime;
+
+use super::{Place, Secret, Team, Terms};
+use crate::cost::{Currency, Price};
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -34,12 +37,16 @@ pub struct Config {
     pub retention: Retention,
     /// Who may call.
     pub callers: Callers,
+    /// What teams may take together.
+    pub teams: Vec<Team>,
     /// What can answer, in the order of the file.
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
     pub models: Vec<Model>,
     /// What models cost, as the operator says; asked before what is shipped.
     pub prices: Vec<Price>,
+    /// What one unit of another currency is worth, in billionths of a dollar: budgets are kept in dollars.
+    pub exchange_rates: Vec<(Currency, u64)>,
     /// The rule packs in force.
     pub policies: Policies,
     /// The model that is asked about verdicts, where one is.
@@ -258,6 +265,10 @@ pub struct Callers {
     pub keys: Vec<CallerKey>,
     /// How often the database's keys are read again.
     pub refresh: Duration,
+    /// What every caller may take that has no terms of its own.
+    pub defaults: Arc<Terms>,
+    /// Client certificates that stand for callers.
+    pub certificates: Vec<CallerCertificate>,
 }
 
 /// One key from the file.
@@ -271,6 +282,25 @@ pub struct CallerKey {
     pub role: Option<String>,
     /// The key itself.
     pub key: Secret,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
+    /// When it ends.
+    pub expires: Option<OffsetDateTime>,
+}
+
+/// A client certificate that stands for a caller.
+#[derive(Debug, Clone)]
+pub struct CallerCertificate {
+    /// Its subject as the gateway shows it, such as `CN=batch, O=example`; a trailing `*` matches any suffix.
+    pub subject: String,
+    /// Who it stands for.
+    pub caller: String,
+    /// The caller's team.
+    pub team: Option<String>,
+    /// The caller's role.
+    pub role: Option<String>,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
 }
 
 /// Something that can answer.
