@@ -18,13 +18,15 @@ mod units;
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
 pub use read::Mistake;
+pub(crate) use read::{Shared, Table, nearest};
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
-    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Remote,
-    Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Adaptation, AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database,
+    Judging, Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording,
+    Remote, Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
+pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};
 pub use units::{read_duration, write_duration};
 
 #[cfg(test)]

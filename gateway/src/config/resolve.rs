@@ -79,7 +79,8 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let payload_keys = payload_keys(&mut root, shared);
     let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
-    let upstreams = serving::upstreams(&mut root, base, shared);
+    let catalogue = serving::catalogue(&mut root, base, shared);
+    let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);
     let models = serving::models(&mut root, &upstreams, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
@@ -97,6 +98,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         payload_keys,
         retention,
         callers,
+        catalogue,
         upstreams,
         models,
         policies,

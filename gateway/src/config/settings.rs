@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Place, Secret};
+use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct Config {
     pub retention: Retention,
     /// Who may call.
     pub callers: Callers,
+    /// How vendors differ: the shipped entries and those of the file.
+    pub catalogue: Arc<Catalogue>,
     /// What can answer, in the order of the file.
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
@@ -266,12 +270,23 @@ pub struct Remote {
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.
     pub roots: Option<PathBuf>,
+    /// Whether requests are changed to what its catalogue entry says it takes.
+    pub adapt: Adaptation,
     /// Time limits by meaning.
     pub timeouts: Timeouts,
     /// Idle connections kept per worker.
     pub idle_connections: usize,
     /// Calls in flight; `None` is unlimited.
     pub concurrency: Option<usize>,
+}
+
+/// Whether requests are changed to what an upstream takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adaptation {
+    /// As its catalogue entry says.
+    On,
+    /// Bytes pass as they are.
+    Off,
 }
 
 /// Time limits of one upstream call.

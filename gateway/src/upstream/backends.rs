@@ -33,11 +33,10 @@ impl Backends {
     /// # Errors
     /// Every mistake at once, ready to be shown.
     pub fn open(config: &Config) -> Result<Arc<Self>, Vec<String>> {
-        let catalogue = catalogue::load().map_err(|error| vec![error.to_string()])?;
         let mut mistakes = Vec::new();
         let mut all = HashMap::new();
         for (upstream, index) in config.upstreams.iter().zip(0..) {
-            match Backend::open(upstream, index, &catalogue) {
+            match Backend::open(upstream, index, &config.catalogue) {
                 Ok(backend) => _ = all.insert(backend.name.clone(), Arc::new(backend)),
                 Err(mistake) => mistakes.push(format!("upstream `{}`: {mistake}", upstream.name)),
             }

@@ -1,7 +1,17 @@
-//! How vendors differ within a dialect, as data that is compiled in. It sends nothing.
+//! How vendors differ within a dialect, as data that is compiled in and may be added to. It sends nothing.
 
-mod read;
+mod provider;
+
+mod pattern;
+mod price;
+mod quirks;
 mod signal;
 
-pub use read::{Auth, Catalogue, Error, Exposure, Provider, Reasoning, base_url, load, names};
+mod read;
+
+pub use pattern::Pattern;
+pub use price::{Band, Price, Rate, Rates, Tier};
+pub use provider::{Auth, Catalogue, Exposure, KeepAlive, Provider, Reasoning, UsageAt};
+pub use quirks::{Act, Echo, Parameter, Quirks, Switch, Thinking};
+pub use read::load;
 pub use signal::Signal;
