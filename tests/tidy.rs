@@ -22,7 +22,7 @@ const TOP_LEVEL: [&str; 11] = [
 const LAYERS: [&[&str]; 12] = [
     &["exchange", "fault", "cli"],
     &["config", "stream", "route", "tls", "observe"],
-    &["dialect", "screen"],
+    &["dialect", "screen", "cipher"],
     &["record", "ledger", "upstream"],
     &["store"],
     &["identify", "keyring", "snapshot", "audit"],

@@ -30,8 +30,13 @@ impl Drop for Scratch {
 }
 
 fn open(scratch: &Scratch) -> (Recorder, Shipper) {
-    let config =
-        Spool { group: Duration::from_millis(5), segment_bytes: 64 << 20, total_bytes: 64 << 30, batch_rows: 500 };
+    let config = Spool {
+        group: Duration::from_millis(5),
+        segment_bytes: 64 << 20,
+        total_bytes: 64 << 30,
+        batch_rows: 500,
+        keys: Vec::new(),
+    };
     Recorder::open(&scratch.0, &config).expect("a spool")
 }
 
@@ -72,6 +77,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
         upstream_model: Some("some-model-2".into()),
         upstream_reply_id: Some("chatcmpl-1".into()),
         sent: None,
+        adapted: Vec::new(),
         received: (0..32).map(|_| Bytes::from(vec![b'a'; size / 32])).collect(),
         delivered: None,
         unkept_bytes: 0,

@@ -19,6 +19,8 @@ pub mod tls;
 pub mod dialect;
 pub mod screen;
 
+pub mod cipher;
+
 pub mod ledger;
 pub mod record;
 pub mod upstream;

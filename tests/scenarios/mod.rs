@@ -4,11 +4,14 @@ mod bytes;
 mod errors;
 mod evidence;
 mod golden;
+mod providers;
 mod transport;
 
 mod callers;
 mod judging;
+mod reload;
 mod replay;
+mod routing;
 mod rules;
 mod screening;
 mod verdicts;

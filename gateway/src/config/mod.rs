@@ -24,7 +24,7 @@ pub use secret::Secret;
 pub use settings::{
     Adaptation, AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database,
     Judging, Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording,
-    Remote, Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Reload, Remote, Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};
 pub use units::{read_duration, write_duration};

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
 use super::settings::{
-    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Retention, RetentionClass,
-    Spool,
+    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
+    RetentionClass, Spool,
 };
 use super::{Secret, front, serving, tree};
 
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every key with its value, defaults included and secrets masked, for people and digests.
     pub resolved: Json,
+    /// Files that it was read from, or that say what it means: a change of one of them may change it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads and checks a configuration file; `None` is an empty one.
@@ -41,7 +43,9 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
             }
         }
     };
-    read(&name, &text, file.and_then(Path::parent), environment)
+    let mut loaded = read(&name, &text, file.and_then(Path::parent), environment)?;
+    loaded.files.extend(file.map(Path::to_owned));
+    Ok(loaded)
 }
 
 /// Reads and checks a configuration text; relative paths in it are taken from `base`.
@@ -49,7 +53,8 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared = Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new() };
+    let mut shared =
+        Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
@@ -60,7 +65,12 @@ pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environme
     };
     let (config, resolved) = resolve(root, base.unwrap_or_else(|| Path::new("")), &mut shared);
     unknown_variables(&mut shared);
-    if shared.mistakes.is_empty() { Ok(Loaded { config, resolved }) } else { Err(shared.mistakes) }
+    if !shared.mistakes.is_empty() {
+        return Err(shared.mistakes);
+    }
+    let mut files = shared.files;
+    files.extend(config.files().map(Path::to_owned));
+    Ok(Loaded { config, resolved, files })
 }
 
 fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, Json) {
@@ -77,14 +87,16 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let spool = spool(&mut root, shared);
     let ledger = ledger(&mut root, base, shared);
     let payload_keys = payload_keys(&mut root, shared);
+    let spool = Spool { keys: payload_keys.clone(), ..spool };
     let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
-    let catalogue = serving::catalogue(&mut root, base, shared);
+    let (catalogue, catalogue_file) = serving::catalogue(&mut root, base, shared);
     let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);
     let models = serving::models(&mut root, &upstreams, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
+    let reload = reload(&mut root, shared);
     let config = Config {
         data,
         workers,
@@ -99,13 +111,23 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         retention,
         callers,
         catalogue,
+        catalogue_file,
         upstreams,
         models,
         policies,
         judge,
         observe,
+        reload,
     };
     (config, root.finish(shared))
+}
+
+fn reload(root: &mut Table, shared: &mut Shared<'_>) -> Reload {
+    let mut table = root.table("reload", shared);
+    let watch = table.flag("watch", true, shared);
+    let every = table.duration("every", Duration::from_secs(2), shared);
+    close(root, "reload", table, shared);
+    Reload { watch, every }
 }
 
 fn admin(root: &mut Table, shared: &mut Shared<'_>) -> Option<SocketAddr> {
@@ -170,6 +192,7 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
         segment_bytes: table.size("segment_bytes", 64 << 20, shared),
         total_bytes: table.size("total_bytes", 4 << 30, shared),
         batch_rows: table.count("batch_rows", 500, 1, shared).min(100_000) as usize,
+        keys: Vec::new(),
     };
     if spool.total_bytes < spool.segment_bytes.saturating_mul(2) {
         let place = table.place_of("total_bytes");

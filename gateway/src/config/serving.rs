@@ -16,10 +16,10 @@ use crate::upstream::catalogue::{self, Catalogue, Quirks};
 
 /// Reads `catalogue`: the shipped providers with those of a file laid over them. With mistakes in it only the shipped
 /// ones are known, so that the rest of the configuration can still be checked.
-pub(super) fn catalogue(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Arc<Catalogue> {
+pub(super) fn catalogue(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> (Arc<Catalogue>, Option<PathBuf>) {
     let file = root.path("catalogue", shared).map(|path| base.join(path));
     let shown = file.as_ref().map(|file| file.display().to_string());
-    let text = match file.map(std::fs::read_to_string).transpose() {
+    let text = match file.as_ref().map(std::fs::read_to_string).transpose() {
         Ok(text) => text,
         Err(error) => {
             let message = format!("the catalogue cannot be read: {}", error.kind());
@@ -37,7 +37,7 @@ pub(super) fn catalogue(root: &mut Table, base: &Path, shared: &mut Shared<'_>) 
     if let Some(file) = shown {
         root.note("catalogue", serde_json::json!({"file": file, "digest": catalogue.digest()}));
     }
-    Arc::new(catalogue)
+    (Arc::new(catalogue), file)
 }
 
 /// Reads `upstreams`.
@@ -108,6 +108,7 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
         base_url: base_url.unwrap_or_default(),
         key: entry.secret(["key", "key_env", "key_file"], shared),
         roots: entry.path("roots", shared).map(|path| base.join(path)),
+        catalogue: catalogue.digest().to_owned(),
         adapt,
         timeouts: timeouts(entry, shared),
         idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
@@ -192,7 +193,14 @@ fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
     if candidates.is_empty() {
         return Vec::new();
     }
-    vec![Model { name: "*".to_owned(), candidates, recording: Recording::Required, attempts: 3 }]
+    vec![Model {
+        name: "*".to_owned(),
+        candidates,
+        recording: Recording::Required,
+        attempts: 3,
+        affinity: false,
+        hedge: None,
+    }]
 }
 
 fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Model> {
@@ -205,6 +213,8 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
     let words = [("required", Recording::Required), ("best_effort", Recording::BestEffort)];
     let recording = entry.choice("recording", &words, "required", shared).unwrap_or(Recording::Required);
     let attempts = entry.count("attempts", 3, 1, shared).min(100) as u32;
+    let affinity = entry.choice("affinity", &[("none", false), ("conversation", true)], "none", shared);
+    let hedge = entry.optional_duration("hedge", shared);
     let mut candidates = Vec::new();
     let mut shown = Vec::new();
     for mut item in entry.tables("candidates", shared) {
@@ -219,7 +229,7 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
             Some("`candidates: [{upstream: NAME}]`".to_owned()),
         );
     }
-    Some(Model { name: name?, candidates, recording, attempts })
+    Some(Model { name: name?, candidates, recording, attempts, affinity: affinity.unwrap_or(false), hedge })
 }
 
 /// Reads `judge`; without a model nobody is asked.

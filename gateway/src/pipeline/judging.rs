@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::account::{Account, Outcome};
+use super::gathered;
 use crate::admit::Phase;
 use crate::config::{AskWhen, Judging, Recording};
 use crate::dialect;
@@ -171,6 +172,7 @@ struct Heard {
     observed: Observed,
     found: Found,
     attempts: Vec<Attempt>,
+    adapted: Vec<String>,
 }
 
 impl Errand {
@@ -273,12 +275,14 @@ impl Errand {
             requests.add(special.upstream, special.request);
         }
         let outgoing = Outgoing { id, headers: HeaderMap::new() };
-        let mut dispatch = Dispatch::new(self.gateway.upstreams.clone(), route, requests, outgoing);
+        let (backends, upstreams) = (self.snapshot.backends.clone(), self.gateway.upstreams.clone());
+        let mut dispatch = Dispatch::new(backends, upstreams, route, requests, outgoing);
         let reply = dispatch.next().await;
         heard.attempts = dispatch.take_attempts();
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
         heard.sent = reply.sent.take();
+        heard.adapted.clone_from(&reply.adapted);
         heard.status = reply.status.as_u16();
         let read = self.read(&mut reply, heard).await;
         match &read {
@@ -299,7 +303,11 @@ impl Errand {
         if !reply.status.is_success() {
             return Err(Silence::Failed(format!("upstream answered {}", heard.status)));
         }
-        let observed = dialect::read_reply(Dialect::OpenaiChat, &heard.received);
+        let whole = match reply.gathers && reply.streams() {
+            true => gathered::whole(&heard.received, limit).map_err(Silence::Failed)?,
+            false => heard.received.clone().freeze(),
+        };
+        let observed = dialect::read_reply(Dialect::OpenaiChat, &whole);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }
@@ -340,6 +348,7 @@ impl Errand {
             ending,
             status: heard.status,
             fault,
+            adapted: heard.adapted,
             attempts: heard.attempts,
             upstream: heard.upstream,
             sent: heard.sent,

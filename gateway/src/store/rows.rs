@@ -9,9 +9,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::{Keys, Place};
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
+use crate::cipher::{Keys, Place};
 use crate::config::Recording;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::ledger::hash::Hash;
@@ -199,6 +199,10 @@ impl<'a> Batch<'a> {
         let mut parts = Vec::new();
         if let Some(sent) = &end.sent {
             self.payload(key, "sent", std::slice::from_ref(sent), &mut parts)?;
+        }
+        if !end.adapted.is_empty() {
+            let adapted = serde_json::to_vec(&end.adapted).unwrap_or_default().into();
+            self.payload(key, "adapted", &[adapted], &mut parts)?;
         }
         self.payload(key, "received", &end.received, &mut parts)?;
         if let Some(delivered) = &end.delivered {

@@ -8,10 +8,10 @@ use sqlx::{Row, query, query_as};
 use uuid::Uuid;
 
 use super::Error;
-use super::cipher::{Keys, Place};
 use super::payload::{Lying, take_out};
 use super::rows::signed;
 use super::trace::{StoredAttempt, StoredEvidence, StoredFinding, Wanted, attempts, evidence, findings, gathered};
+use crate::cipher::{Keys, Place};
 use crate::ledger::leaf::Leaf;
 use crate::ledger::row::{self, AttemptText, BeginText, EndText, EvidenceText, FindingText, LossText, millionths};
 

@@ -8,11 +8,11 @@ use sqlx::{PgExecutor, Row, query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::Place;
 use super::payload::{Lying, take_out};
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
+use crate::cipher::Place;
 use crate::exchange::{JUDGE, QUESTION};
 
 /// One hit, as it was recorded.

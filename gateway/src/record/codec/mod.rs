@@ -29,10 +29,14 @@ pub(super) enum Error {
     Version(u8),
     /// The kind is not one that this build reads.
     Kind(u8),
+    /// It has flags that this build does not know.
+    Flags(u8),
     /// The length is beyond the limit.
     Length,
     /// The checksum does not match.
     Checksum,
+    /// The payload was not hidden under the key that it names.
+    Key,
     /// The payload ends early or goes on too long.
     Truncated,
     /// The JSON part is not what it must be.
@@ -47,8 +51,10 @@ impl std::fmt::Display for Error {
             Self::Magic => formatter.write_str("no frame begins here"),
             Self::Version(version) => write!(formatter, "frame version {version} is unknown"),
             Self::Kind(kind) => write!(formatter, "frame kind {kind} is unknown"),
+            Self::Flags(flags) => write!(formatter, "frame flags {flags} are unknown"),
             Self::Length => formatter.write_str("the frame is longer than a frame may be"),
             Self::Checksum => formatter.write_str("the checksum does not match"),
+            Self::Key => formatter.write_str("the payload was not hidden under the key that it names"),
             Self::Truncated => formatter.write_str("the payload's parts do not fill it"),
             Self::Meta => formatter.write_str("the payload's JSON part is malformed"),
             Self::Name => formatter.write_str("a name in the payload is unknown"),

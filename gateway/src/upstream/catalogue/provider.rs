@@ -89,7 +89,7 @@ impl Provider {
     /// What holds for a model, by its name at this provider.
     #[must_use]
     pub fn quirks(&self, model: &str) -> Option<&Quirks> {
-        self.models.iter().find(|quirks| quirks.models.iter().any(|pattern| pattern.matches(model)))
+        self.models.iter().find(|quirks| quirks.matches(model))
     }
 }
 

@@ -27,6 +27,12 @@ pub struct Quirks {
 }
 
 impl Quirks {
+    /// Whether they are a model's.
+    #[must_use]
+    pub fn matches(&self, model: &str) -> bool {
+        self.models.iter().any(|pattern| pattern.matches(model))
+    }
+
     /// Whether a request may have to be changed at all.
     #[must_use]
     pub fn change_nothing(&self) -> bool {
@@ -176,6 +182,12 @@ fn parameter(entry: &mut Table, shared: &mut Shared<'_>) -> Option<Parameter> {
     if given.len() != 1 {
         let hint = Some(format!("give one of {}", VERBS.map(|verb| format!("`{verb}`")).join(", ")));
         shared.mistake(entry.place(), "a parameter needs exactly one thing that is done with it", hint);
+        return None;
+    }
+    if [&dropped, &renamed, &set, &refused].into_iter().flatten().any(|name| matches!(name.as_str(), "true" | "false"))
+    {
+        let hint = Some("YAML reads a bare `n` or `y` as true or false: write it in quotes".to_owned());
+        shared.mistake(entry.place(), "a parameter's name must be text", hint);
         return None;
     }
     let missing = |what: &str, shared: &mut Shared<'_>| {

@@ -60,7 +60,7 @@ fn put(providers: &mut Vec<Provider>, provider: Provider) {
 }
 
 fn shared<'a>(file: &'a str, environment: &'a Environment) -> Shared<'a> {
-    Shared { file, environment, mistakes: Vec::new(), known_variables: BTreeSet::new() }
+    Shared { file, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() }
 }
 
 /// The entries of a text, and what is wrong with its outer form; names that stand twice among them.

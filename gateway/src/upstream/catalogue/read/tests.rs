@@ -61,7 +61,7 @@ fn a_bad_catalogue_is_told_whole_and_with_lines() {
     blocks: [{status: [400]}, {status: [90], code: [x]}]
     keep_alive: [humming]
     models:
-      - parameters: [{drop: a, rename: b}, {rename: c.d, to: e}, {refuse: f}, {drop: g, takse: [1]}]
+      - parameters: [{drop: a, rename: b}, {rename: c.d, to: e}, {refuse: f}, {drop: g, takse: [1]}, {drop: n}]
         echo_reasoning: loudly
         thinks_streamed_only: true
     prices:
@@ -85,6 +85,7 @@ prices: []
         "exactly one thing that is done",
         "`c.d` is inside an object",
         "lacks `because`",
+        "a parameter's name must be text",
         "unknown key `providers.models[0].parameters[3].takse`\n  hint: did you mean `takes`?",
         "not `loudly`",
         "`thinks_streamed_only` needs `thinking`",
