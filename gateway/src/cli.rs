@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod cost;
 mod records;
 
+pub use cost::{By, Cost, CostReport};
 pub use records::{
     Ledger, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease,
     RecordsShow, Spool, SpoolImport, Verify,
@@ -39,6 +41,9 @@ pub enum Command {
     /// Look at recorded exchanges.
     #[command(subcommand)]
     Records(Records),
+    /// Say what traffic cost.
+    #[command(subcommand)]
+    Cost(Cost),
     /// Check an evidence bundle offline: 0 verified, 1 changed, 4 incomplete, 5 not anchored.
     Verify(Verify),
     /// Look at the ledger over all records.

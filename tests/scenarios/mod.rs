@@ -8,6 +8,7 @@ mod providers;
 mod transport;
 
 mod callers;
+mod cost;
 mod judging;
 mod reload;
 mod replay;

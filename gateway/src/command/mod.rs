@@ -2,6 +2,8 @@
 
 mod check;
 mod classify;
+mod cost;
+mod costs;
 mod custody;
 mod database;
 mod engine;
@@ -38,6 +40,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Migrate(arguments) => keys::migrate(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use super::table::{Column, lay_out, room};
 use super::{Failure, print};
 use crate::cli::Providers;
-use crate::upstream::catalogue::{Provider, Quirks};
+use crate::cost::{Price, write_nanos};
+use crate::upstream::catalogue::{Provider, Quirks, shipped_prices};
 
 const COLUMNS: [Column; 6] = [
     Column::text("provider", 0),
@@ -18,7 +19,10 @@ const COLUMNS: [Column; 6] = [
 
 /// Runs the command.
 pub(super) fn run(arguments: &Providers) -> Result<ExitCode, Failure> {
-    let catalogue = print::configuration(&arguments.configured)?.config.catalogue;
+    let config = print::configuration(&arguments.configured)?.config;
+    let catalogue = &config.catalogue;
+    let prices = shipped_prices().unwrap_or_default();
+    let prices: Vec<&Price> = config.prices.iter().chain(&prices).collect();
     let chosen: Vec<&Provider> = match &arguments.name {
         None => catalogue.providers().collect(),
         Some(name) => match catalogue.entry(name) {
@@ -32,27 +36,32 @@ pub(super) fn run(arguments: &Providers) -> Result<ExitCode, Failure> {
     if arguments.configured.json {
         chosen.iter().for_each(|provider| print::line(provider.shown.to_string()));
     } else if let (Some(_), [provider]) = (&arguments.name, chosen.as_slice()) {
-        describe(provider).into_iter().for_each(print::line);
+        describe(provider, &prices).into_iter().for_each(print::line);
     } else {
-        let rows: Vec<Vec<String>> = chosen.into_iter().map(row).collect();
+        let rows: Vec<Vec<String>> = chosen.into_iter().map(|provider| row(provider, &prices)).collect();
         lay_out(&COLUMNS, &rows, room()).into_iter().for_each(print::line);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(provider: &Provider) -> Vec<String> {
+/// Prices of one provider.
+fn of<'p>(provider: &Provider, prices: &[&'p Price]) -> impl Iterator<Item = &'p Price> {
+    prices.iter().copied().filter(|price| price.providers.contains(&provider.name))
+}
+
+fn row(provider: &Provider, prices: &[&Price]) -> Vec<String> {
     vec![
         provider.name.clone(),
         provider.dialect.clone(),
         provider.checked.clone(),
         provider.models.iter().map(|quirks| quirks.lines().len()).sum::<usize>().to_string(),
-        provider.prices.len().to_string(),
+        of(provider, prices).count().to_string(),
         provider.base_url.clone().unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
 /// One entry for people.
-fn describe(provider: &Provider) -> Vec<String> {
+fn describe(provider: &Provider, prices: &[&Price]) -> Vec<String> {
     let field = |name: &str, value: &str| (!value.is_empty()).then(|| format!("{name:<10} {value}"));
     let shown = &provider.shown;
     let list = |key: &str| {
@@ -75,11 +84,12 @@ fn describe(provider: &Provider) -> Vec<String> {
     .flatten()
     .collect();
     lines.extend(provider.models.iter().flat_map(Quirks::lines).map(|line| format!("rule       {line}")));
-    lines.extend(provider.prices.iter().map(|price| {
-        let models: Vec<String> = price.models.iter().map(ToString::to_string).collect();
-        let until = price.until.map(|until| format!(" until {until}")).unwrap_or_default();
-        let (input, output, currency) = (price.rates.input, price.rates.output, &price.currency);
-        format!("price      {}: {input} in, {output} out {currency} from {}{until}", models.join(", "), price.from)
+    lines.extend(of(provider, prices).map(|price| {
+        let amount = |nanos: u64| write_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+        let (input, output) = (amount(price.rates.input), amount(price.rates.output));
+        let day = |word: &str, day: Option<time::Date>| day.map(|day| format!(" {word} {day}")).unwrap_or_default();
+        let (from, until) = (day("from", price.from), day("until", price.until));
+        format!("price      {}: {input} in, {output} out {}{from}{until}", price.model, price.currency)
     }));
     lines
 }

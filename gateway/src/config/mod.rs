@@ -11,12 +11,14 @@ mod read;
 
 mod env;
 mod hub;
+mod prices;
 mod secret;
 mod tree;
 mod units;
 
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
+pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
 pub(crate) use read::{Shared, Table, nearest};
 pub use resolve::{Loaded, load, read};
@@ -24,7 +26,7 @@ pub use secret::Secret;
 pub use settings::{
     Adaptation, AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database,
     Judging, Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording,
-    Reload, Remote, Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Reload, Remote, Retention, RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};
 pub use units::{read_duration, write_duration};

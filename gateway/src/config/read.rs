@@ -48,6 +48,8 @@ pub(crate) struct Shared<'a> {
     pub known_variables: BTreeSet<String>,
     /// Files that secrets were read from.
     pub files: Vec<std::path::PathBuf>,
+    /// Names of providers, once the catalogue is read.
+    pub providers: Vec<String>,
 }
 
 impl Shared<'_> {

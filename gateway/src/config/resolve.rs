@@ -15,7 +15,7 @@ use super::settings::{
     Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
     RetentionClass, Spool,
 };
-use super::{Secret, front, serving, tree};
+use super::{Secret, front, prices, serving, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -53,8 +53,14 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared =
-        Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() };
+    let mut shared = Shared {
+        file: name,
+        environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+        providers: Vec::new(),
+    };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
@@ -93,6 +99,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let (catalogue, catalogue_file) = serving::catalogue(&mut root, base, shared);
     let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);
     let models = serving::models(&mut root, &upstreams, shared);
+    let prices = prices::prices(&mut root, prices::Kind::Own, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
@@ -114,6 +121,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         catalogue_file,
         upstreams,
         models,
+        prices,
         policies,
         judge,
         observe,
@@ -290,8 +298,8 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
         {
             shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
         }
-        if caller.as_deref() == Some(crate::exchange::JUDGE) {
-            let message = format!("`{}` is the gateway's own name", crate::exchange::JUDGE);
+        if let Some(name) = caller.as_deref().filter(|name| crate::exchange::is_own_name(name)) {
+            let message = format!("`{name}` is the gateway's own name");
             shared.mistake(entry.place_of("caller"), message, None);
         }
         match (caller, key) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Place, Secret};
+use crate::cost::Price;
 use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
@@ -43,6 +44,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
     pub models: Vec<Model>,
+    /// What models cost, as the operator says; asked before what is shipped.
+    pub prices: Vec<Price>,
     /// The rule packs in force.
     pub policies: Policies,
     /// The model that is asked about verdicts, where one is.
@@ -387,6 +390,17 @@ pub struct Model {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first; `None` for never.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Shadow>,
+}
+
+/// Copies of exchanges that go to another upstream, recorded and read by nobody.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied, above 0 to 1.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub candidate: Candidate,
 }
 
 /// One way to serve a model.
@@ -400,6 +414,8 @@ pub struct Candidate {
     pub priority: u32,
     /// Share among candidates of equal priority; 0 takes no traffic.
     pub weight: u32,
+    /// What it costs, where that is said here.
+    pub price: Option<Price>,
 }
 
 /// The packs in force.

@@ -29,6 +29,7 @@ mod rows;
 mod told;
 mod write;
 
+pub mod costs;
 pub mod custody;
 pub mod events;
 pub mod keys;

@@ -3,14 +3,14 @@
 mod provider;
 
 mod pattern;
-mod price;
+mod prices;
 mod quirks;
 mod signal;
 
 mod read;
 
 pub use pattern::Pattern;
-pub use price::{Band, Price, Rate, Rates, Tier};
+pub use prices::shipped_prices;
 pub use provider::{Auth, Catalogue, Exposure, KeepAlive, Provider, Reasoning, UsageAt};
 pub use quirks::{Act, Echo, Parameter, Quirks, Switch, Thinking};
 pub use read::load;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{Price, Quirks, Signal};
+use super::{Quirks, Signal};
 
 /// All providers.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ impl Catalogue {
     /// All providers, in the order of the catalogue.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
         self.providers.iter()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.providers.iter().map(|provider| provider.name.clone()).collect()
     }
 
     /// A provider by its name.
@@ -73,8 +79,6 @@ pub struct Provider {
     pub blocks: Vec<Signal>,
     /// What holds for which models; the first whose pattern matches counts, alone.
     pub models: Vec<Quirks>,
-    /// Prices, which [`Price::applies`] chooses among.
-    pub prices: Vec<Price>,
     /// Month or day on which this entry was last compared with its sources.
     pub checked: String,
     /// Where the facts come from.

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::Uri;
 use serde_json::Value as Json;
 
-use super::{Auth, Catalogue, Exposure, KeepAlive, Pattern, Provider, Reasoning, Signal, UsageAt, price, quirks};
+use super::{Auth, Catalogue, Exposure, KeepAlive, Pattern, Provider, Reasoning, Signal, UsageAt, quirks};
 use crate::config::{Environment, FilePlace, Mistake, Node, Shared, Table, Tree, nearest, parse_tree};
 
 /// The shipped catalogue.
@@ -60,7 +60,14 @@ fn put(providers: &mut Vec<Provider>, provider: Provider) {
 }
 
 fn shared<'a>(file: &'a str, environment: &'a Environment) -> Shared<'a> {
-    Shared { file, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() }
+    Shared {
+        file,
+        environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+        providers: Vec::new(),
+    }
 }
 
 /// The entries of a text, and what is wrong with its outer form; names that stand twice among them.
@@ -143,8 +150,7 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
     let relays = table.flag("relays", false, shared);
     let blocks = each(table, "blocks", shared, Signal::read);
     let models = each(table, "models", shared, |entry, shared| Some(quirks::read(entry, shared)));
-    let prices = each(table, "prices", shared, price::read);
-    let is_date = |text: &str| (month(text) || price::day(text).is_some()).then(|| text.to_owned());
+    let is_date = |text: &str| (month(text) || day(text)).then(|| text.to_owned());
     let checked = table.parsed("checked", "a month such as 2026-11 or a day such as 2026-11-26", is_date, shared);
     if checked.is_none() && !table.has("checked") {
         shared.mistake(table.place(), "`providers` lacks `checked`, the month it was compared with its sources", None);
@@ -164,7 +170,6 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
         relays,
         blocks,
         models,
-        prices,
         checked: checked?,
         source: source?,
         notes,
@@ -229,6 +234,14 @@ fn each<T>(
 fn url(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     (uri.host().is_some() && uri.query().is_none() && !text.ends_with('/')).then(|| text.to_owned())
+}
+
+/// A day as `2026-11-26`.
+fn day(text: &str) -> bool {
+    let (month_of, day) = text.split_at_checked(8).unwrap_or_default();
+    month_of.strip_suffix('-').is_some_and(month)
+        && day.len() == 2
+        && day.parse().is_ok_and(|day: u8| (1..=31).contains(&day))
 }
 
 fn month(text: &str) -> bool {
