@@ -37,7 +37,7 @@ const LAYERS: [&[&str]; 12] = [
 /// Imports against the order, each with its reason.
 const UPWARD: [(&str, &str, &str); 3] = [
     ("config", "screen", "only for the names of shipped packs, to say which are known"),
-    ("config", "upstream", "only for the catalogue's names, to say which are known"),
+    ("config", "upstream", "only for the catalogue of providers, which is configuration"),
     ("pipeline", "admin", "the front door answers health checks of loopback peers"),
 ];
 

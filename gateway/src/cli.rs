@@ -29,6 +29,8 @@ pub enum Command {
     Serve(Serve),
     /// Validate configuration and packs; print the resolved configuration, secrets masked.
     Check(Check),
+    /// List the catalogue of providers, or show one entry of it.
+    Providers(Providers),
     /// Bring a database to this version.
     Migrate(Configured),
     /// Test and explain content rules.
@@ -83,6 +85,17 @@ pub struct Serve {
 /// Validate configuration and packs.
 #[derive(Debug, Args)]
 pub struct Check {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// List the catalogue of providers.
+#[derive(Debug, Args)]
+pub struct Providers {
+    /// The entry to show.
+    #[arg(value_name = "PROVIDER")]
+    pub name: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,

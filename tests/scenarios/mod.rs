@@ -4,6 +4,7 @@ mod bytes;
 mod errors;
 mod evidence;
 mod golden;
+mod providers;
 mod transport;
 
 mod caller_limits;

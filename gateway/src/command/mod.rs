@@ -14,6 +14,7 @@ mod ledger;
 mod mark;
 mod policy;
 mod print;
+mod providers;
 mod quality;
 mod records;
 mod replay;
@@ -35,6 +36,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Providers(arguments) => providers::run(&arguments),
         Command::Migrate(arguments) => keys::migrate(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),

@@ -360,6 +360,9 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     if let Ok(headers) = trace.bytes("headers") {
         map.insert("headers".to_owned(), serde_json::from_slice(headers).unwrap_or_default());
     }
+    if let Ok(adapted) = trace.bytes("adapted") {
+        map.insert("adapted".to_owned(), serde_json::from_slice(adapted).unwrap_or_default());
+    }
     if with_raw {
         let parts = WIRE.iter().filter_map(|(part, _)| Some(((*part).to_owned(), encoded(trace.bytes(part).ok()?))));
         map.insert("raw".to_owned(), Value::Object(parts.collect()));

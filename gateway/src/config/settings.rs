@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Place, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
+use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -39,6 +40,10 @@ pub struct Config {
     pub callers: Callers,
     /// What teams may take together.
     pub teams: Vec<Team>,
+    /// How vendors differ: the shipped entries and those of the file.
+    pub catalogue: Arc<Catalogue>,
+    /// The file of them, where there is one.
+    pub catalogue_file: Option<PathBuf>,
     /// What can answer, in the order of the file.
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
@@ -75,7 +80,8 @@ impl Config {
             UpstreamKind::Remote(remote) => remote.roots.as_ref(),
             UpstreamKind::Local(_) => None,
         });
-        self.policies.files.iter().chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
+        let packs = self.policies.files.iter().chain(&self.catalogue_file);
+        packs.chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
     }
 }
 
@@ -334,12 +340,25 @@ pub struct Remote {
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.
     pub roots: Option<PathBuf>,
+    /// Digest of the catalogue that the entry was found in.
+    pub catalogue: String,
+    /// Whether requests are changed to what its catalogue entry says it takes.
+    pub adapt: Adaptation,
     /// Time limits by meaning.
     pub timeouts: Timeouts,
     /// Idle connections kept per worker.
     pub idle_connections: usize,
     /// Calls in flight; `None` is unlimited.
     pub concurrency: Option<usize>,
+}
+
+/// Whether requests are changed to what an upstream takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adaptation {
+    /// As its catalogue entry says.
+    On,
+    /// Bytes pass as they are.
+    Off,
 }
 
 /// Time limits of one upstream call.

@@ -263,6 +263,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         slot,
         span,
         sent: None,
+        adapted: Vec::new(),
         received: Kept::default(),
         found: Found::default(),
         recording: Recording::BestEffort,

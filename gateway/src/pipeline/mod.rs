@@ -4,6 +4,7 @@ mod account;
 mod body;
 mod closing;
 mod flow;
+mod gathered;
 mod head;
 mod intake;
 mod judging;
@@ -234,7 +235,7 @@ async fn proceed(taken: intake::Taken) -> Response<ReplyBody> {
     };
     account.take_over(&reply);
     // Segment, screen, encode, relay, judge and record: as the reply comes.
-    if reply.streams() {
+    if reply.streams() && !reply.gathers {
         relay(Flow::new(account, dispatch, reply)).await
     } else {
         whole::answer(account, dispatch, reply).await
