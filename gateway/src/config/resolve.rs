@@ -9,12 +9,10 @@ use serde_json::Value as Json;
 
 use base64::Engine as _;
 
+use super::beside::{LogFormat, Observe, Reload};
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
-use super::settings::{
-    Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention, RetentionClass,
-    Spool,
-};
+use super::settings::{Config, Database, Ledger, Limits, PayloadKey, Policies, Retention, RetentionClass, Spool};
 use super::{Secret, callers, front, prices, serving, terms, tree};
 
 /// A configuration and how each key came out.

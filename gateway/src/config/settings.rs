@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Place, Secret, Team, Terms};
+use super::{Judging, Observe, Place, Reload, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
 use crate::upstream::catalogue::Catalogue;
 
@@ -83,15 +83,6 @@ impl Config {
         let packs = self.policies.files.iter().chain(&self.catalogue_file);
         packs.chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
     }
-}
-
-/// When the configuration is read again beside the times that somebody asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reload {
-    /// Whether its files are watched.
-    pub watch: bool,
-    /// How often they are looked at.
-    pub every: Duration,
 }
 
 /// The front door's address and transport.
@@ -454,50 +445,4 @@ pub struct Policies {
     pub shipped: Vec<String>,
     /// Pack files.
     pub files: Vec<PathBuf>,
-}
-
-/// A model that is asked what others did, after their exchanges have ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judging {
-    /// The model, by a name that clients use.
-    pub model: String,
-    /// Which exchanges it is asked about.
-    pub when: AskWhen,
-    /// Share of those that it is really asked about, above 0 to 1.
-    pub sample: f64,
-    /// Time that its whole answer may take.
-    pub timeout: Duration,
-    /// Questions in a minute at most, over all workers.
-    pub max_per_minute: u32,
-}
-
-/// Which exchanges a judge model is asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskWhen {
-    /// Those on which the verdict is not sure.
-    Unsure,
-    /// All whose answer was judged by its words.
-    Always,
-}
-
-/// Logs, traces and metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observe {
-    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub log_filter: String,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// OTLP/HTTP endpoint such as `http://127.0.0.1:4318`; `None` exports nothing.
-    pub otlp: Option<String>,
-    /// Extra headers of OTLP requests.
-    pub otlp_headers: Vec<(String, Secret)>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
 }

@@ -184,22 +184,18 @@ async fn exchange(
         headers: parts.headers,
         copied: None,
     };
-    let mut response = serve(arrival, body).await;
+    // Decode, screen the prompt, and find who may answer; the record begins with what came.
+    let mut response = match intake::take(arrival, body).await {
+        Ok(mut taken) => {
+            if let Some(errand) = taken.shadow.take() {
+                errand.run();
+            }
+            Box::pin(proceed(*taken)).await
+        }
+        Err(response) => *response,
+    };
     permit::tell(&limits, &caller, &snapshot, response.headers_mut());
     response
-}
-
-/// The steps of an exchange that was admitted.
-async fn serve(arrival: intake::Arrival, body: Incoming) -> Response<ReplyBody> {
-    // Decode, screen the prompt, and find who may answer; the record begins with what came.
-    let mut taken = match intake::take(arrival, body).await {
-        Ok(taken) => taken,
-        Err(response) => return *response,
-    };
-    if let Some(errand) = taken.shadow.take() {
-        errand.run();
-    }
-    proceed(*taken).await
 }
 
 /// The steps of an exchange from where its record has begun.

@@ -78,7 +78,7 @@ impl Errand {
             copied: Some(Copied { of: shadowed, route: shadow.route.clone() }),
         };
         let Ok(taken) = intake::understand(arrival, raw).await else { return };
-        let mut body = super::proceed(*taken).await.into_body();
+        let mut body = Box::pin(super::proceed(*taken)).await.into_body();
         // The pace of a client that reads as fast as it can.
         while body.frame().await.is_some() {}
     }
