@@ -32,6 +32,7 @@ mod hostile_clients;
 mod hostile_upstreams;
 
 mod command_line;
+mod demo;
 mod health;
 mod local;
 mod observation;
