@@ -33,8 +33,34 @@ pub struct Route {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Arc<Shadow>>,
     /// Who may serve it; never empty.
     pub candidates: Vec<Candidate>,
+}
+
+/// Copies of exchanges that go to another upstream.
+#[derive(Debug)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub route: Route,
+}
+
+impl Shadow {
+    fn of(shadow: &config::Shadow, places: &HashMap<&str, Arc<Place>>) -> Option<Self> {
+        let candidate = candidate(&shadow.candidate, places.get(shadow.candidate.upstream.as_str())?.clone());
+        let route = Route {
+            recording: Recording::BestEffort,
+            attempts: 1,
+            affinity: false,
+            hedge: None,
+            shadow: None,
+            candidates: vec![candidate],
+        };
+        Some(Self { sample: shadow.sample, route })
+    }
 }
 
 /// One way to serve an exchange.
@@ -177,6 +203,7 @@ impl Route {
             attempts: model.attempts,
             affinity: model.affinity,
             hedge: model.hedge,
+            shadow: model.shadow.as_ref().and_then(|shadow| Shadow::of(shadow, places)).map(Arc::new),
             candidates: candidates.collect(),
         }
     }

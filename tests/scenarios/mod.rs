@@ -4,6 +4,7 @@ mod bytes;
 mod errors;
 mod evidence;
 mod golden;
+mod providers;
 mod transport;
 
 mod caller_limits;
@@ -32,6 +33,7 @@ mod hostile_clients;
 mod hostile_upstreams;
 
 mod command_line;
+mod demo;
 mod health;
 mod local;
 mod observation;

@@ -12,7 +12,7 @@ use super::{Failure, print};
 use crate::cli::{Configured, Keys, KeysCreate, KeysRevoke};
 use crate::config::{self, Terms};
 use crate::cost::{read_nanos, write_nanos};
-use crate::exchange::JUDGE;
+use crate::exchange::is_own_name;
 use crate::record::wall_clock;
 use crate::store::keys::{self, NewKey, Revoked, StoredKey};
 use crate::store::migrate;
@@ -51,8 +51,8 @@ pub(super) fn migrate(arguments: &Configured) -> Result<ExitCode, Failure> {
 }
 
 fn create(arguments: &KeysCreate) -> Result<ExitCode, Failure> {
-    if arguments.caller == JUDGE {
-        return Err(Failure::usage(format!("`{JUDGE}` is the gateway's own name")));
+    if is_own_name(&arguments.caller) {
+        return Err(Failure::usage(format!("`{}` is the gateway's own name", arguments.caller)));
     }
     let new = NewKey {
         caller: name("--caller", &arguments.caller)?,

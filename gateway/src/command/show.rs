@@ -12,7 +12,9 @@ use super::print::{Style, safe};
 use super::records::{outcome, took};
 use super::{Failure, costs, print};
 use crate::cli::RecordsShow;
+use crate::exchange::SHADOW;
 use crate::store::custody::reveal;
+use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
 use crate::store::trace::{self, Judgement, Trace};
 
@@ -75,6 +77,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
     for judgement in &trace.judgements {
         say("judge", judged(judgement));
     }
+    for copy in &trace.shadows {
+        say("shadow", copied(copy));
+    }
     for finding in &trace.findings {
         let topic = finding.topic.as_deref().map(|topic| format!(" on {}", safe(topic))).unwrap_or_default();
         let place = format!("{} {} {}..{}", finding.channel, finding.part, finding.start, finding.end);
@@ -115,9 +120,17 @@ fn caller(trace: &Trace) -> String {
     }
     text.push_str(&format!(", from {}", safe(&record.peer)));
     if let Some(id) = &record.client_request_id {
-        text.push_str(&format!(", its own id {}", safe(id)));
+        let what = if record.caller == SHADOW { "a copy of" } else { "its own id" };
+        text.push_str(&format!(", {what} {}", safe(id)));
     }
     text
+}
+
+/// What became of a copy that went to another upstream.
+fn copied(copy: &Record) -> String {
+    let upstream = safe(copy.upstream.as_deref().unwrap_or("nobody"));
+    let outcome = copy.outcome.as_deref().or(copy.ending.as_deref()).unwrap_or("open");
+    format!("{} by {upstream}: {}", copy.exchange, safe(outcome))
 }
 
 fn model(trace: &Trace) -> String {
@@ -289,7 +302,7 @@ fn heading(text: &Text, several: bool) -> String {
 }
 
 /// A text with its findings marked, its evidence in bold, and reasoning dimmed.
-fn marked(text: &Text, trace: &Trace, style: Style) -> String {
+pub(super) fn marked(text: &Text, trace: &Trace, style: Style) -> String {
     let mut spans: Vec<(usize, usize, Look)> = Vec::new();
     let place = |at: i64| usize::try_from(at).unwrap_or(usize::MAX);
     for finding in &trace.findings {
@@ -339,12 +352,16 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     map.insert("evidence".to_owned(), json!(trace.evidence));
     map.insert("attempts".to_owned(), json!(trace.attempts));
     map.insert("judgements".to_owned(), json!(trace.judgements));
+    map.insert("shadows".to_owned(), json!(trace.shadows));
     for (name, texts) in [("prompt", trace.prompt()), ("reply", trace.reply())] {
         let texts = texts.map_or_else(|absent| json!({"absent": absent.reason()}), |texts| json!(texts));
         map.insert(name.to_owned(), texts);
     }
     if let Ok(headers) = trace.bytes("headers") {
         map.insert("headers".to_owned(), serde_json::from_slice(headers).unwrap_or_default());
+    }
+    if let Ok(adapted) = trace.bytes("adapted") {
+        map.insert("adapted".to_owned(), serde_json::from_slice(adapted).unwrap_or_default());
     }
     if with_raw {
         let parts = WIRE.iter().filter_map(|(part, _)| Some(((*part).to_owned(), encoded(trace.bytes(part).ok()?))));

@@ -51,8 +51,8 @@ fn listed<T>(
 
 fn caller(entry: &mut Table, shared: &mut Shared<'_>) -> Option<String> {
     let caller = entry.required("caller", shared);
-    if caller.as_deref() == Some(crate::exchange::JUDGE) {
-        let message = format!("`{}` is the gateway's own name", crate::exchange::JUDGE);
+    if let Some(name) = caller.as_deref().filter(|name| crate::exchange::is_own_name(name)) {
+        let message = format!("`{name}` is the gateway's own name");
         shared.mistake(entry.place_of("caller"), message, None);
     }
     caller

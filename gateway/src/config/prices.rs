@@ -30,6 +30,7 @@ pub fn read_prices(name: &str, text: &str) -> Result<Vec<Price>, Vec<Mistake>> {
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
         files: Vec::new(),
+        providers: crate::upstream::catalogue::load(None).map(|catalogue| catalogue.names()).unwrap_or_default(),
     };
     let root = match tree::parse(text) {
         Ok(root) => root,
@@ -108,8 +109,8 @@ fn listed(entry: &mut Table, kind: Kind, shared: &mut Shared<'_>) -> Option<Pric
 fn price(table: &mut Table, model: Option<String>, shared: &mut Shared<'_>) -> Option<Price> {
     let model = model.unwrap_or_default();
     let providers = table.texts("providers", &[], shared);
-    let known = crate::upstream::catalogue::names();
-    for name in providers.iter().filter(|name| *name != LOCAL && !known.contains(&name.as_str())) {
+    let known = shared.providers.clone();
+    for name in providers.iter().filter(|name| *name != LOCAL && !known.contains(*name)) {
         let message = format!("no provider is named `{name}`");
         shared.mistake(table.place_of("providers"), message, Some(format!("known: {}", known.join(", "))));
     }

@@ -9,12 +9,10 @@ use serde_json::Value as Json;
 
 use base64::Engine as _;
 
+use super::beside::{LogFormat, Observe, Reload};
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
-use super::settings::{
-    Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention, RetentionClass,
-    Spool,
-};
+use super::settings::{Config, Database, Ledger, Limits, PayloadKey, Policies, Retention, RetentionClass, Spool};
 use super::{Secret, callers, front, prices, serving, terms, tree};
 
 /// A configuration and how each key came out.
@@ -53,8 +51,14 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared =
-        Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() };
+    let mut shared = Shared {
+        file: name,
+        environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+        providers: Vec::new(),
+    };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
@@ -91,7 +95,8 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let retention = retention(&mut root, shared);
     let callers = callers::callers(&mut root, base, shared);
     let teams = terms::teams(&mut root, shared);
-    let upstreams = serving::upstreams(&mut root, base, shared);
+    let (catalogue, catalogue_file) = serving::catalogue(&mut root, base, shared);
+    let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);
     let models = serving::models(&mut root, &upstreams, shared);
     let prices = prices::prices(&mut root, prices::Kind::Own, shared);
     let exchange_rates = prices::exchange_rates(&mut root, &prices, &models, shared);
@@ -113,6 +118,8 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         retention,
         callers,
         teams,
+        catalogue,
+        catalogue_file,
         upstreams,
         models,
         prices,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Issuer, Place, Secret, Team, Terms};
+use super::{Issuer, Judging, Observe, Place, Reload, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
+use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -39,6 +40,10 @@ pub struct Config {
     pub callers: Callers,
     /// What teams may take together.
     pub teams: Vec<Team>,
+    /// How vendors differ: the shipped entries and those of the file.
+    pub catalogue: Arc<Catalogue>,
+    /// The file of them, where there is one.
+    pub catalogue_file: Option<PathBuf>,
     /// What can answer, in the order of the file.
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
@@ -75,17 +80,9 @@ impl Config {
             UpstreamKind::Remote(remote) => remote.roots.as_ref(),
             UpstreamKind::Local(_) => None,
         });
-        self.policies.files.iter().chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
+        let packs = self.policies.files.iter().chain(&self.catalogue_file);
+        packs.chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
     }
-}
-
-/// When the configuration is read again beside the times that somebody asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reload {
-    /// Whether its files are watched.
-    pub watch: bool,
-    /// How often they are looked at.
-    pub every: Duration,
 }
 
 /// The front door's address and transport.
@@ -336,12 +333,25 @@ pub struct Remote {
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.
     pub roots: Option<PathBuf>,
+    /// Digest of the catalogue that the entry was found in.
+    pub catalogue: String,
+    /// Whether requests are changed to what its catalogue entry says it takes.
+    pub adapt: Adaptation,
     /// Time limits by meaning.
     pub timeouts: Timeouts,
     /// Idle connections kept per worker.
     pub idle_connections: usize,
     /// Calls in flight; `None` is unlimited.
     pub concurrency: Option<usize>,
+}
+
+/// Whether requests are changed to what an upstream takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adaptation {
+    /// As its catalogue entry says.
+    On,
+    /// Bytes pass as they are.
+    Off,
 }
 
 /// Time limits of one upstream call.
@@ -402,6 +412,17 @@ pub struct Model {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first; `None` for never.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Shadow>,
+}
+
+/// Copies of exchanges that go to another upstream, recorded and read by nobody.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied, above 0 to 1.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub candidate: Candidate,
 }
 
 /// One way to serve a model.
@@ -426,50 +447,4 @@ pub struct Policies {
     pub shipped: Vec<String>,
     /// Pack files.
     pub files: Vec<PathBuf>,
-}
-
-/// A model that is asked what others did, after their exchanges have ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judging {
-    /// The model, by a name that clients use.
-    pub model: String,
-    /// Which exchanges it is asked about.
-    pub when: AskWhen,
-    /// Share of those that it is really asked about, above 0 to 1.
-    pub sample: f64,
-    /// Time that its whole answer may take.
-    pub timeout: Duration,
-    /// Questions in a minute at most, over all workers.
-    pub max_per_minute: u32,
-}
-
-/// Which exchanges a judge model is asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskWhen {
-    /// Those on which the verdict is not sure.
-    Unsure,
-    /// All whose answer was judged by its words.
-    Always,
-}
-
-/// Logs, traces and metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observe {
-    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub log_filter: String,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// OTLP/HTTP endpoint such as `http://127.0.0.1:4318`; `None` exports nothing.
-    pub otlp: Option<String>,
-    /// Extra headers of OTLP requests.
-    pub otlp_headers: Vec<(String, Secret)>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
 }

@@ -44,6 +44,8 @@ pub struct Account {
     pub slot: Slot,
     pub span: traces::Exchange,
     pub sent: Option<Bytes>,
+    /// How the request was changed to what the upstream takes.
+    pub adapted: Vec<String>,
     pub(super) received: Kept,
     pub found: Found,
     /// What is promised of the record; a rule may demand more than the route does.
@@ -244,6 +246,7 @@ impl Account {
             upstream_model: self.seen.model,
             upstream_reply_id: self.seen.id,
             sent: self.sent,
+            adapted: self.adapted,
             unkept_bytes: self.received.unkept,
             received: self.received.into_parts(),
             delivered: outcome.delivered,

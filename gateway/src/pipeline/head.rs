@@ -69,8 +69,10 @@ fn stamp(headers: &mut HeaderMap, id: ExchangeId) {
 /// Headers of a reply that concern the client: what it is, how it may be kept, how much more may be asked.
 fn passes(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "content-type" | "cache-control" | "retry-after" | "content-language" | "x-should-retry")
-        || name.starts_with("x-ratelimit-")
+    matches!(
+        name,
+        "content-type" | "cache-control" | "retry-after" | "content-language" | "x-should-retry" | "x-candor-adapted"
+    ) || name.starts_with("x-ratelimit-")
         || name.starts_with("openai-")
         || name.starts_with("anthropic-ratelimit-")
         || name.starts_with("x-dashscope-")

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
+use super::shadow::{Copied, Errand};
 use super::{Gateway, head, permit, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
-use crate::exchange::{Dialect, Ending, ExchangeId, Peer, Request, Timings};
+use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, SHADOW, Timings};
 use crate::fault::Fault;
 use crate::identify::Known;
 use crate::record::{Begin, Durable};
@@ -57,6 +58,8 @@ pub(super) struct Arrival {
     pub admission: Admission,
     pub client_left: ClientLeft,
     pub headers: HeaderMap,
+    /// What it copies, where it is a copy of the gateway's own.
+    pub copied: Option<Copied>,
 }
 
 /// An exchange that has been understood and whose record has begun.
@@ -68,32 +71,44 @@ pub(super) struct Taken {
     /// Resolves when the begin frame is durable; absent where nobody needs to wait.
     pub durable: Option<Durable>,
     pub outgoing: Outgoing,
+    /// A copy that is to be asked of another upstream.
+    pub shadow: Option<Errand>,
 }
 
 type Refusal = Box<Response<ReplyBody>>;
 
 /// Reads, decodes and screens a request, finds who might answer it, and begins its record. It is screened before its
 /// record begins, since a rule may demand that the record be durable.
-pub(super) async fn take(mut arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
+pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
     let limits = arrival.admission.snapshot.config.limits.clone();
     let raw = match read(body, &limits).await {
         Ok(raw) => raw,
         Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
     };
+    understand(arrival, raw).await
+}
+
+/// As [`take`], of a body that is here.
+pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
     let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
-    if let Err(fault) = permit::ask(&mut arrival.admission.hold, &arrival.known, &request, &snapshot) {
+    // A copy is the gateway's own doing and counts against nobody.
+    if arrival.copied.is_none()
+        && let Err(fault) = permit::ask(&mut arrival.admission.hold, &arrival.known, &request, &snapshot)
+    {
         arrival.gateway.metrics.rejected("limits");
         return Err(reject(arrival, raw, fault).await);
     }
-    let route = match snapshot.routes.route(&request.model) {
-        Ok(route) => route,
-        Err(error) => return Err(reject(arrival, raw, error.into()).await),
+    let route = match (&arrival.copied, snapshot.routes.route(&request.model)) {
+        (Some(copied), _) => copied.route.clone(),
+        (None, Ok(route)) => route,
+        (None, Err(error)) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
+    let shadow = Errand::of(&arrival, &route, &raw);
     let mut begin = begin(&arrival, &request, raw, route.recording);
     let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
     let clearance = watch.clear(request, &route.candidates, &mut found);
@@ -109,7 +124,9 @@ pub(super) async fn take(mut arrival: Arrival, body: Incoming) -> Result<Box<Tak
     let account = Account { found, recording, timings, ..account(arrival, slot, asked, watch) };
     account.span.propagate(&mut outgoing.headers);
     let durable = (recording == Recording::Required).then_some(durable);
-    Ok(Box::new(Taken { account, clearance, route, durable, outgoing }))
+    // What a rule stopped goes nowhere else either.
+    let shadow = shadow.filter(|_| matches!(clearance, Clearance::Pass(_)));
+    Ok(Box::new(Taken { account, clearance, route, durable, outgoing, shadow }))
 }
 
 /// What is promised of the record: what the route promises, or more where a rule demands it.
@@ -184,9 +201,16 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         exchange: arrival.id,
         at: arrival.at,
         dialect: request.dialect,
-        caller: (*arrival.known.caller).clone(),
+        caller: match &arrival.copied {
+            None => (*arrival.known.caller).clone(),
+            Some(_) => Caller { name: SHADOW.to_owned(), ..(*arrival.known.caller).clone() },
+        },
         peer: arrival.peer.address.ip().to_string(),
-        client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
+        client_request_id: match &arrival.copied {
+            None => text("x-request-id").map(|id| id.chars().take(200).collect()),
+            // What its client, the gateway, knows it by: the exchange that it copies.
+            Some(copied) => Some(copied.of.to_string()),
+        },
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
         model: request.model.clone(),
         stream: request.stream,
@@ -239,6 +263,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         slot,
         span,
         sent: None,
+        adapted: Vec::new(),
         received: Kept::default(),
         found: Found::default(),
         recording: Recording::BestEffort,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::account::{Account, Outcome};
+use super::gathered;
 use crate::admit::Phase;
 use crate::config::{AskWhen, Judging, Recording};
 use crate::cost::{Cost, Price};
@@ -110,7 +111,7 @@ fn is_doubtful(judging: &Judging, ending: Ending, verdict: &Verdict) -> bool {
 }
 
 /// Whether an exchange is of the share that is asked about: its id's random end decides, so that anybody can check.
-fn is_drawn(id: ExchangeId, share: f64) -> bool {
+pub(super) fn is_drawn(id: ExchangeId, share: f64) -> bool {
     let draw = (id.0.as_u128() & u128::from(u32::MAX)) as f64 / f64::from(u32::MAX);
     draw <= share
 }
@@ -175,6 +176,7 @@ struct Heard {
     observed: Observed,
     found: Found,
     attempts: Vec<Attempt>,
+    adapted: Vec<String>,
 }
 
 impl Errand {
@@ -293,6 +295,7 @@ impl Errand {
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
         heard.sent = reply.sent.take();
+        heard.adapted.clone_from(&reply.adapted);
         heard.billed = Some((reply.model.clone(), reply.price.clone()));
         heard.status = reply.status.as_u16();
         let read = self.read(&mut reply, heard).await;
@@ -314,7 +317,11 @@ impl Errand {
         if !reply.status.is_success() {
             return Err(Silence::Failed(format!("upstream answered {}", heard.status)));
         }
-        let observed = dialect::read_reply(Dialect::OpenaiChat, &heard.received);
+        let whole = match reply.gathers && reply.streams() {
+            true => gathered::whole(&heard.received, limit).map_err(Silence::Failed)?,
+            false => heard.received.clone().freeze(),
+        };
+        let observed = dialect::read_reply(Dialect::OpenaiChat, &whole);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }
@@ -357,6 +364,7 @@ impl Errand {
             ending,
             status: heard.status,
             fault,
+            adapted: heard.adapted,
             attempts: heard.attempts,
             upstream: heard.upstream,
             sent: heard.sent,

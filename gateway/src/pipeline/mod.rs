@@ -4,11 +4,13 @@ mod account;
 mod body;
 mod closing;
 mod flow;
+mod gathered;
 mod head;
 mod intake;
 mod judging;
 mod kept;
 mod permit;
+mod shadow;
 mod whole;
 
 use std::sync::Arc;
@@ -170,20 +172,35 @@ async fn exchange(
         }
     };
     let (limits, caller) = (gateway.limits.clone(), known.clone());
-    let arrival =
-        intake::Arrival { gateway, id, started, at, peer, known, admission, client_left, headers: parts.headers };
-    let mut response = serve(arrival, body).await;
+    let arrival = intake::Arrival {
+        gateway,
+        id,
+        started,
+        at,
+        peer,
+        known,
+        admission,
+        client_left,
+        headers: parts.headers,
+        copied: None,
+    };
+    // Decode, screen the prompt, and find who may answer; the record begins with what came.
+    let mut response = match intake::take(arrival, body).await {
+        Ok(mut taken) => {
+            if let Some(errand) = taken.shadow.take() {
+                errand.run();
+            }
+            Box::pin(proceed(*taken)).await
+        }
+        Err(response) => *response,
+    };
     permit::tell(&limits, &caller, &snapshot, response.headers_mut());
     response
 }
 
-/// The steps of an exchange that was admitted.
-async fn serve(arrival: intake::Arrival, body: Incoming) -> Response<ReplyBody> {
-    // Decode, screen the prompt, and find who may answer; the record begins with what came.
-    let intake::Taken { mut account, clearance, route, durable, outgoing } = match intake::take(arrival, body).await {
-        Ok(taken) => *taken,
-        Err(response) => return *response,
-    };
+/// The steps of an exchange from where its record has begun.
+async fn proceed(taken: intake::Taken) -> Response<ReplyBody> {
+    let intake::Taken { mut account, clearance, route, durable, outgoing, shadow: _ } = taken;
     let cleared = match clearance {
         Clearance::Pass(cleared) => *cleared,
         Clearance::Stop(stop) => return intake::stopped(account, &stop).await,
@@ -214,7 +231,7 @@ async fn serve(arrival: intake::Arrival, body: Incoming) -> Response<ReplyBody> 
     };
     account.take_over(&reply);
     // Segment, screen, encode, relay, judge and record: as the reply comes.
-    if reply.streams() {
+    if reply.streams() && !reply.gathers {
         relay(Flow::new(account, dispatch, reply)).await
     } else {
         whole::answer(account, dispatch, reply).await

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::upstream::{Dispatch, Reply};
 
 /// Why a body could not be read.
-enum Unread {
+pub(super) enum Unread {
     Failed(String),
     TooLong,
     TimedOut,
@@ -28,7 +28,11 @@ pub(super) async fn answer(
     mut reply: Reply,
 ) -> http::Response<ReplyBody> {
     loop {
-        match read(&mut account, &mut reply).await {
+        let read = match reply.gathers && reply.streams() {
+            true => super::gathered::read(&mut account, &mut reply).await,
+            false => read(&mut account, &mut reply).await,
+        };
+        match read {
             Ok(body) => {
                 account.attempts = dispatch.take_attempts();
                 return match reply.status {
@@ -55,7 +59,8 @@ pub(super) async fn answer(
 }
 
 impl Unread {
-    fn explain(&self) -> (Ending, String, Fault) {
+    /// The ending, what an operator and what the caller may read.
+    pub(super) fn explain(&self) -> (Ending, String, Fault) {
         match self {
             Self::Failed(why) => (
                 Ending::UpstreamFailed,
@@ -153,7 +158,7 @@ async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::
     };
     let id = account.id;
     let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
-    let delivered = (changed || stop.is_some()).then(|| vec![bytes.clone()]);
+    let delivered = (changed || stop.is_some() || reply.gathers).then(|| vec![bytes.clone()]);
     let closed = account.close(Outcome {
         ending: Some(ending),
         status: reply.status.as_u16(),
@@ -223,6 +228,7 @@ impl Account {
         self.streamed = reply.streams();
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
+        self.adapted.clone_from(&reply.adapted);
         self.timings.first_byte = Some(Instant::now() - self.started);
     }
 }

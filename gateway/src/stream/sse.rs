@@ -16,6 +16,21 @@ pub struct Frame {
     pub kind: Kind,
 }
 
+impl Frame {
+    /// Its data, lines joined by line feeds; empty where it has none.
+    #[must_use]
+    pub fn payload(&self) -> Bytes {
+        match &self.kind {
+            Kind::Data(span) => self.bytes.get(span.clone()).map(|data| self.bytes.slice_ref(data)).unwrap_or_default(),
+            Kind::Lines(spans) => {
+                let lines: Vec<&[u8]> = spans.iter().filter_map(|span| self.bytes.get(span.clone())).collect();
+                lines.join(&b'\n').into()
+            }
+            Kind::Done | Kind::Other => Bytes::new(),
+        }
+    }
+}
+
 /// What a frame is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

@@ -41,6 +41,10 @@ pub struct Reply {
     pub lease: Lease,
     /// The request body as sent, where it differs from the client's.
     pub sent: Option<Bytes>,
+    /// How the request was changed to what the upstream takes, in words for people.
+    pub adapted: Vec<String>,
+    /// Whether a stream was asked for in place of a whole reply, which is to be gathered from it.
+    pub gathers: bool,
     /// Whether this route is known to show reasoning, by its engine or its provider's entry.
     pub exposes_reasoning: Option<bool>,
     /// Whether an error status is a vendor's content block: a verdict, never a fault.
@@ -141,4 +145,6 @@ pub(super) struct Answer {
     pub(super) started: Instant,
     pub(super) content_block: bool,
     pub(super) authored: usize,
+    pub(super) adapted: Vec<String>,
+    pub(super) gathers: bool,
 }

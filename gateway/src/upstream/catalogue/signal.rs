@@ -1,34 +1,41 @@
 //! Tells a vendor's content block from an error. It decides nothing about retries.
 
-use serde::Deserialize;
 use serde_json::Value;
+
+use crate::config::{Shared, Table};
 
 /// How deep an error body is searched: relays wrap the error of the vendor behind them.
 const DEPTH: u32 = 6;
 
 /// What an error must look like to be a content block; every part that is given must hold.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Signal {
     /// Statuses, any of which will do; none means any.
-    #[serde(default)]
     status: Vec<u16>,
     /// Codes, any of which will do.
-    #[serde(default)]
     code: Vec<String>,
     /// Types, any of which will do.
-    #[serde(default, rename = "type")]
     kind: Vec<String>,
     /// Parts of the message, any of which will do.
-    #[serde(default)]
     message: Vec<String>,
 }
 
 impl Signal {
-    /// Whether it asks for more than a status.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        !(self.code.is_empty() && self.kind.is_empty() && self.message.is_empty())
+    /// Reads one of the catalogue's; it must ask for more than a status.
+    pub(super) fn read(table: &mut Table, shared: &mut Shared<'_>) -> Option<Self> {
+        let mut status = Vec::new();
+        for text in table.texts("status", &[], shared) {
+            match text.parse() {
+                Ok(code @ 100..=599) => status.push(code),
+                _ => shared.mistake(table.place_of("status"), format!("`{text}` is no HTTP status"), None),
+            }
+        }
+        let [code, kind, message] = ["code", "type", "message"].map(|key| table.texts(key, &[], shared));
+        if code.is_empty() && kind.is_empty() && message.is_empty() {
+            shared.mistake(table.place(), "a block signal needs a code, type or message", None);
+            return None;
+        }
+        Some(Self { status, code, kind, message })
     }
 
     /// Whether an error reply shows any of the signals.
@@ -103,7 +110,7 @@ mod tests {
     use super::*;
 
     fn check(provider: &str, status: u16, body: &str, expected: bool) {
-        let catalogue = load().unwrap_or_else(|error| panic!("{error}"));
+        let catalogue = load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let entry = catalogue.entry(provider).unwrap_or_else(|| panic!("no {provider}"));
         assert_eq!(Signal::any(&catalogue.signals(entry), status, body.as_bytes()), expected, "{provider} {body}");
     }
