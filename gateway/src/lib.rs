@@ -31,6 +31,7 @@ pub mod store;
 
 pub mod identify;
 pub mod keyring;
+pub mod limits;
 pub mod snapshot;
 
 pub mod admit;

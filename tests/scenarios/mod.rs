@@ -7,6 +7,7 @@ mod golden;
 mod providers;
 mod transport;
 
+mod caller_limits;
 mod callers;
 mod cost;
 mod judging;
@@ -32,6 +33,7 @@ mod hostile_clients;
 mod hostile_upstreams;
 
 mod command_line;
+mod demo;
 mod health;
 mod local;
 mod observation;

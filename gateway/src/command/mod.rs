@@ -6,6 +6,7 @@ mod cost;
 mod costs;
 mod custody;
 mod database;
+mod demo;
 mod engine;
 mod export;
 mod failure;
@@ -35,6 +36,7 @@ pub use failure::Failure;
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Providers(arguments) => providers::run(&arguments),
         Command::Migrate(arguments) => keys::migrate(&arguments),

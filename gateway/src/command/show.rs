@@ -302,7 +302,7 @@ fn heading(text: &Text, several: bool) -> String {
 }
 
 /// A text with its findings marked, its evidence in bold, and reasoning dimmed.
-fn marked(text: &Text, trace: &Trace, style: Style) -> String {
+pub(super) fn marked(text: &Text, trace: &Trace, style: Style) -> String {
     let mut spans: Vec<(usize, usize, Look)> = Vec::new();
     let place = |at: i64| usize::try_from(at).unwrap_or(usize::MAX);
     for finding in &trace.findings {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::beside::{AskWhen, Judging};
 use super::hub::{Place, find_model, model_path};
 use super::prices::own_price;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
-    Adaptation, AskWhen, Candidate, Judging, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts,
-    Upstream, UpstreamKind,
+    Adaptation, Candidate, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream, UpstreamKind,
 };
 use crate::upstream::catalogue::{self, Catalogue, Quirks};
 

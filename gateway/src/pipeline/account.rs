@@ -38,6 +38,8 @@ pub struct Account {
     pub caller: Arc<Caller>,
     pub model: String,
     pub prompt: String,
+    /// Bytes of the request.
+    pub asked: usize,
     pub client_left: ClientLeft,
     pub slot: Slot,
     pub span: traces::Exchange,
@@ -229,6 +231,7 @@ impl Account {
         self.timings.total = self.started.elapsed();
         let thinking = Thinking::of(&outcome.segments, self.thinking_time());
         let cost = self.cost();
+        self.settle(&outcome, cost.as_ref());
         self.measure(ending, &outcome, (&verdict, cost.as_ref(), thinking.as_ref()));
         let errands = judging::errands(&mut self, ending, &outcome, &verdict);
         let recording = self.recording;
@@ -302,11 +305,16 @@ impl Account {
 
     /// What the reply cost.
     fn cost(&self) -> Option<Cost> {
+        self.cost_of(&self.seen.usage)
+    }
+
+    /// What so many tokens of it would cost.
+    pub(super) fn cost_of(&self, usage: &Usage) -> Option<Cost> {
         let (model, price) = self.billed.as_ref()?;
         let upstream = self.upstream.as_deref()?;
         let billed = Billed { upstream, model, told: self.seen.model.as_deref(), price: price.as_deref() };
         // Vendors bill by the time at which a reply is over.
-        self.admission.snapshot.cost(&billed, &self.seen.usage, wall_clock())
+        self.admission.snapshot.cost(&billed, usage, wall_clock())
     }
 
     /// From the first reasoning to the first answer, where the reply came bit by bit.

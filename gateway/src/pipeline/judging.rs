@@ -20,6 +20,7 @@ use crate::dialect;
 use crate::exchange::{
     Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Usage, Verdict,
 };
+use crate::limits::Hold;
 use crate::record::{Attempt, Begin, End, wall_clock};
 use crate::route::Route;
 use crate::screen::{Answered, Clearance, Found, Inquiry, Question, no_judgement, read_judgement};
@@ -207,7 +208,9 @@ impl Errand {
     async fn ask(self) {
         let metrics = &self.gateway.metrics;
         // It counts as an exchange that runs: a full house comes first, and a shutdown waits for it.
-        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone()) else { return metrics.judged("busy") };
+        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone(), Hold::default()) else {
+            return metrics.judged("busy");
+        };
         let Some(judging) = &self.snapshot.config.judge else { return };
         let (id, started) = (ExchangeId::begin(), Instant::now());
         let raw = self.raw(judging);
