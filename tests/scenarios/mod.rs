@@ -29,6 +29,7 @@ mod records;
 mod durability;
 mod managed;
 
+mod faults;
 mod hostile_clients;
 mod hostile_upstreams;
 

@@ -234,7 +234,7 @@ async fn proceed(taken: intake::Taken) -> Response<ReplyBody> {
     if reply.streams() && !reply.gathers {
         relay(Flow::new(account, dispatch, reply)).await
     } else {
-        whole::answer(account, dispatch, reply).await
+        Box::pin(whole::answer(account, dispatch, reply)).await
     }
 }
 

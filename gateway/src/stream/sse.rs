@@ -17,6 +17,16 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Whether it holds a line that is neither a comment nor a field of an event: readers skip such lines.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        let known = |line: &[u8]| {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            matches!(name, b"" | b"data" | b"event" | b"id" | b"retry")
+        };
+        self.kind == Kind::Other && !self.bytes.split(|byte| matches!(byte, b'\n' | b'\r')).all(known)
+    }
+
     /// Its data, lines joined by line feeds; empty where it has none.
     #[must_use]
     pub fn payload(&self) -> Bytes {

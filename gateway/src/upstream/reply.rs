@@ -10,6 +10,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
+use super::backends::Kind;
+use super::catalogue::Signal;
 use super::failure::Error;
 use super::lease::Lease;
 use super::local::Speech;
@@ -75,6 +77,15 @@ impl Reply {
     pub fn note(&self, segments: &mut [Segment]) {
         for thought in segments.iter_mut().filter(|segment| segment.channel == Channel::Reasoning) {
             thought.authored_bytes = thought.text.floor_char_boundary(self.authored);
+        }
+    }
+
+    /// Whether an error that came inside it is a vendor's content block: a verdict, never a fault.
+    #[must_use]
+    pub fn is_block(&self, error: &[u8]) -> bool {
+        match self.lease.backend().kind() {
+            Kind::Remote(target) => Signal::any_within(&target.signals, error),
+            Kind::Local(_) => false,
         }
     }
 

@@ -21,8 +21,9 @@ pub struct Gathered {
 #[derive(Debug, Default)]
 struct Choice {
     message: Map<String, Value>,
-    /// Tool calls by their index.
-    calls: BTreeMap<u64, Map<String, Value>>,
+    /// Tool calls, each with the index that it came under: one is told apart by a new id, for some servers send the same
+    /// index for all.
+    calls: Vec<(u64, Map<String, Value>)>,
     /// Everything else that stands beside the message.
     beside: Map<String, Value>,
 }
@@ -107,8 +108,8 @@ impl Choice {
         for (call, position) in calls.into_iter().zip(0..) {
             let Value::Object(mut call) = call else { continue };
             let index = call.remove("index").and_then(|index| index.as_u64()).unwrap_or(position);
-            let known = self.calls.entry(index).or_default();
             let function = call.remove("function");
+            let Some((_, known)) = self.call(index, call.get("id")) else { continue };
             // Ids and types are said once or again and again, never in pieces.
             known.extend(call.into_iter().filter(|(_, value)| !matches!(value, Value::Null) && value != ""));
             let inner = known.entry("function").or_insert_with(|| json!({}));
@@ -126,11 +127,29 @@ impl Choice {
         }
     }
 
+    /// The call that a piece belongs to: the last of its index, or a new one where its id is another.
+    fn call(&mut self, index: u64, id: Option<&Value>) -> Option<&mut (u64, Map<String, Value>)> {
+        let id = id.filter(|id| id.as_str().is_some_and(|id| !id.is_empty()));
+        let last = self.calls.iter().rposition(|(known, _)| *known == index);
+        let same = |at: &usize| {
+            let known = self.calls.get(*at).and_then(|(_, call)| call.get("id"));
+            id.is_none() || known.is_none() || known == id
+        };
+        match last.filter(same) {
+            Some(at) => self.calls.get_mut(at),
+            None => {
+                self.calls.push((index, Map::new()));
+                self.calls.last_mut()
+            }
+        }
+    }
+
     fn finish(mut self, index: u64) -> Value {
+        self.calls.sort_by_key(|(index, _)| *index);
         self.message.entry("role").or_insert_with(|| Value::from("assistant"));
         self.message.entry("content").or_insert(Value::Null);
         if !self.calls.is_empty() {
-            let calls = self.calls.into_values().map(Value::Object).collect();
+            let calls = self.calls.into_iter().map(|(_, call)| Value::Object(call)).collect();
             self.message.insert("tool_calls".to_owned(), Value::Array(calls));
         }
         self.beside.insert("index".to_owned(), Value::from(index));
@@ -196,6 +215,22 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn calls_that_share_an_index_stay_apart() {
+        let call = |id: &str, arguments: &str| {
+            let call = json!({"index": 0, "id": id, "function": {"arguments": arguments}});
+            json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).to_string()
+        };
+        let mut gathered = Gathered::default();
+        for chunk in [call("a", "{"), call("", "}"), call("b", "{\"x\""), call("b", ":1}")] {
+            gathered.take(chunk.as_bytes()).expect("JSON");
+        }
+        let whole: Value = serde_json::from_slice(&gathered.finish()).expect("JSON");
+        let calls = whole["choices"][0]["message"]["tool_calls"].as_array().expect("calls").iter();
+        let arguments: Vec<&str> = calls.filter_map(|call| call["function"]["arguments"].as_str()).collect();
+        assert_eq!(arguments, ["{}", "{\"x\":1}"]);
     }
 
     #[test]

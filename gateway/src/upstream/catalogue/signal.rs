@@ -45,12 +45,22 @@ impl Signal {
         signals.iter().any(|signal| signal.shows(status, &said))
     }
 
+    /// Whether an error that came inside a reply shows any of the signals; it has no status of its own.
+    #[must_use]
+    pub fn any_within(signals: &[Self], error: &[u8]) -> bool {
+        let said = Said::of(error);
+        signals.iter().any(|signal| signal.is_said(&said))
+    }
+
     fn shows(&self, status: u16, said: &Said) -> bool {
+        (self.status.is_empty() || self.status.contains(&status)) && self.is_said(said)
+    }
+
+    fn is_said(&self, said: &Said) -> bool {
         let equal = |wanted: &[String], found: &[String]| {
             wanted.is_empty() || wanted.iter().any(|word| found.iter().any(|text| text.eq_ignore_ascii_case(word)))
         };
-        (self.status.is_empty() || self.status.contains(&status))
-            && equal(&self.code, &said.codes)
+        equal(&self.code, &said.codes)
             && equal(&self.kind, &said.kinds)
             && (self.message.is_empty()
                 || self.message.iter().any(|part| said.messages.contains(&part.to_ascii_lowercase())))

@@ -20,7 +20,7 @@ const PATH: &str = "/chat/completions";
 pub(crate) struct Target {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
-    pub(super) signals: Vec<Signal>,
+    pub(in crate::upstream) signals: Vec<Signal>,
     pub(super) trust: Trust,
     pub(super) idle: usize,
     timeouts: Timeouts,
