@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::keyset::{Keyset, Signed};
 use super::token::{Flaw, Token};
 use crate::config::Issuer;
-use crate::exchange::{Caller, JUDGE};
+use crate::exchange::{Caller, is_own_name};
 
 /// How long keys count as the newest there are, so that one which is not among them is nobody's.
 const FRESH: Duration = Duration::from_secs(10);
@@ -148,7 +148,7 @@ impl Issuers {
 
 /// The caller that a token names.
 fn caller(issuer: &Issuer, token: &Token<'_>) -> Option<Caller> {
-    let name = token.name(&issuer.caller_claim).filter(|name| name != JUDGE)?;
+    let name = token.name(&issuer.caller_claim).filter(|name| !is_own_name(name))?;
     let claim = |claim: &Option<String>| claim.as_ref().and_then(|claim| token.name(claim));
     let team = claim(&issuer.team_claim).or_else(|| issuer.team.clone());
     let role = claim(&issuer.role_claim).or_else(|| issuer.role.clone());
