@@ -1,5 +1,6 @@
 //! Tokens looked up among issuers, whose keys come, change and fail to come.
 
+use crate::exchange::JUDGE;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
