@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 12] = [
     &["dialect", "screen", "cipher"],
     &["record", "ledger", "upstream"],
     &["store"],
-    &["identify", "keyring", "limits", "snapshot", "audit"],
+    &["identify", "keyring", "limits", "snapshot", "tokens", "audit"],
     &["admit", "console"],
     &["pipeline"],
     &["listen", "admin"],
@@ -54,7 +54,10 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("hyper::server", &["listen/"]),
     ("hyper_util::server", &["listen/"]),
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`; the demo is a client.
-    ("hyper_util::client", &["upstream/remote", "upstream/hub", "tls/system.rs", "observe/export", "command/demo"]),
+    (
+        "hyper_util::client",
+        &["upstream/remote", "upstream/hub", "tokens/fetch.rs", "tls/system.rs", "observe/export", "command/demo"],
+    ),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
     ("candor_engine", &["upstream/local", "command/engine", "command/demo"]),
 ];

@@ -1,7 +1,7 @@
 //! Who sent a request. Keys are looked up in memory; no database stands on the request path.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use crate::exchange::Caller;
 use crate::fault::Fault;
 use crate::limits::Claim;
 use crate::store::keys::StoredKey;
+use crate::tokens::{self, Issuers, Vouched, looks_like_one};
 
 /// SHA-256 of a key.
 pub type KeyHash = [u8; 32];
@@ -29,6 +30,10 @@ pub enum Error {
     Unknown,
     /// The database's keys have not been read yet, so nothing can be said of this one.
     NotLoaded,
+    /// What was sent is a token, and not a good one; why, as its bearer may read it.
+    Token(&'static str),
+    /// The keys that a token would be checked by are not known yet.
+    TokenKeys,
 }
 
 impl From<Error> for Fault {
@@ -38,6 +43,11 @@ impl From<Error> for Fault {
                 "You didn't provide an API key. Send it as `Authorization: Bearer KEY` or in an `api-key` header.",
             ),
             Error::Unknown => Self::unauthenticated("Incorrect API key provided."),
+            Error::Token(why) => Self::unauthenticated(why),
+            Error::TokenKeys => {
+                let message = "The gateway does not know the keys of the token's issuer yet.";
+                Self::unavailable("token_keys_not_loaded", message, Duration::from_secs(2))
+            }
             Error::NotLoaded => {
                 Self::unavailable("keys_not_loaded", "The gateway has not read its keys yet.", Duration::from_secs(2))
             }
@@ -66,6 +76,13 @@ impl Known {
             _ => format!("caller:{}", caller.name),
         };
         Self { caller: Arc::new(caller), whose, scope: scope.into(), terms: Arc::new(own.or(defaults)) }
+    }
+
+    /// A caller that an issuer vouches for. Others of that name are somebody else.
+    fn vouched(vouched: Vouched, defaults: &Terms) -> Self {
+        let Vouched { caller, issuer, .. } = vouched;
+        let scope = format!("caller:{}@{}", caller.name, issuer.name);
+        Self { scope: scope.into(), ..Self::new(caller, "caller", &issuer.terms, defaults) }
     }
 
     /// All limits that it is under: its own, and its team's.
@@ -106,6 +123,16 @@ impl Entry {
 pub struct Keys {
     fixed: ArcSwap<Fixed>,
     stored: ArcSwap<Option<HashMap<KeyHash, Entry>>>,
+    issuers: Arc<Issuers>,
+    /// Tokens that were found good, by their SHA-256.
+    tokens: Mutex<Tokens>,
+}
+
+/// Tokens that were found good while issuers were as they are.
+#[derive(Debug, Default)]
+struct Tokens {
+    generation: u64,
+    good: HashMap<KeyHash, Entry>,
 }
 
 /// What the configuration says of callers.
@@ -155,13 +182,23 @@ impl Keys {
     /// Keys of the configuration; those of the database are unknown until [`Keys::replace`].
     #[must_use]
     pub fn new(callers: &Callers) -> Self {
-        Self { fixed: ArcSwap::from_pointee(Fixed::of(callers)), stored: ArcSwap::from_pointee(None) }
+        let issuers = Arc::new(Issuers::default());
+        issuers.configure(&callers.issuers);
+        let (fixed, stored) = (ArcSwap::from_pointee(Fixed::of(callers)), ArcSwap::from_pointee(None));
+        Self { fixed, stored, issuers, tokens: Mutex::default() }
+    }
+
+    /// Those whose tokens are taken.
+    #[must_use]
+    pub fn issuers(&self) -> Arc<Issuers> {
+        self.issuers.clone()
     }
 
     /// Puts what the configuration says in place of what it said before. New defaults hold for the database's keys when they
     /// are next read.
     pub fn configure(&self, callers: &Callers) {
         self.fixed.store(Arc::new(Fixed::of(callers)));
+        self.issuers.configure(&callers.issuers);
     }
 
     /// Puts the database's keys in place of those read before.
@@ -210,6 +247,10 @@ impl Keys {
         if let Some(entry) = fixed.keys.get(&hash) {
             return entry.good(now).or_else(|| fixed.anonymous.clone()).ok_or(Error::Unknown);
         }
+        if looks_like_one(key) && !self.issuers.is_empty() {
+            let found = self.bearer(key, hash, &fixed.defaults, now);
+            return found.or_else(|error| fixed.anonymous.clone().ok_or(error));
+        }
         let stored = self.stored.load();
         let found = match stored.as_ref() {
             Some(stored) => stored.get(&hash).and_then(|entry| entry.good(now)).ok_or(Error::Unknown),
@@ -217,7 +258,38 @@ impl Keys {
         };
         found.or_else(|error| fixed.anonymous.clone().ok_or(error))
     }
+
+    /// The caller that a token names; its signature is looked at once.
+    fn bearer(&self, token: &str, hash: KeyHash, defaults: &Terms, now: OffsetDateTime) -> Result<Known, Error> {
+        let generation = self.issuers.generation();
+        {
+            let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            if tokens.generation != generation {
+                *tokens = Tokens { generation, good: HashMap::new() };
+            }
+            if let Some(known) = tokens.good.get(&hash).and_then(|entry| entry.good(now)) {
+                return Ok(known);
+            }
+        }
+        let vouched = self.issuers.identify(token, now).map_err(|error| match error {
+            tokens::Error::KeysUnknown => Error::TokenKeys,
+            tokens::Error::Refused(why) => Error::Token(why),
+        })?;
+        let expires = Some(vouched.until);
+        let known = Known::vouched(vouched, defaults);
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.generation == generation {
+            if tokens.good.len() >= REMEMBERED {
+                tokens.good.clear();
+            }
+            tokens.good.insert(hash, Entry { known: known.clone(), expires });
+        }
+        Ok(known)
+    }
 }
+
+/// Tokens that are remembered; with more all are forgotten.
+const REMEMBERED: usize = 10_000;
 
 /// The key in `Authorization: Bearer`, `api-key` (Azure) or `x-api-key` (Anthropic).
 fn presented(headers: &HeaderMap) -> Option<&str> {

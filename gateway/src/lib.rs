@@ -33,6 +33,7 @@ pub mod identify;
 pub mod keyring;
 pub mod limits;
 pub mod snapshot;
+pub mod tokens;
 
 pub mod admit;
 

@@ -16,6 +16,7 @@ mod replay;
 mod routing;
 mod rules;
 mod screening;
+mod tokens;
 mod verdicts;
 
 mod failover;

@@ -22,7 +22,7 @@ use crate::store::events::policy;
 use crate::store::retention::{Dropped, enforce};
 use crate::store::search::index_a_day;
 use crate::store::{Store, migrate};
-use crate::{keyring, store};
+use crate::{keyring, store, tokens};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
@@ -39,6 +39,7 @@ pub(super) struct Background {
     shipping: JoinHandle<Shipper>,
     stop_shipping: oneshot::Sender<()>,
     keys: JoinHandle<()>,
+    fetching: JoinHandle<()>,
     sharing: JoinHandle<()>,
     stop_sharing: oneshot::Sender<()>,
     sealing: JoinHandle<Sealer>,
@@ -108,6 +109,7 @@ impl Background {
                 sharing.await;
             }
         });
+        let fetching = runtime.spawn(tokens::fetch::refresh(keys.issuers()));
         let copy = config.data.join(keyring_copy());
         let seen = database.clone();
         let tell = move |read: Result<(), &store::Error>| {
@@ -133,6 +135,7 @@ impl Background {
             indexing,
             announcing,
             announcements,
+            fetching,
             sharing,
             stop_sharing,
         }
@@ -146,6 +149,7 @@ impl Background {
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
+        self.fetching.abort();
         self.retaining.abort();
         let _ = self.stop_sharing.send(());
         let mut sharing = self.sharing;

@@ -85,7 +85,7 @@ async fn demonstrate(arguments: &Demo, loaded: Loaded, key: String, began: Insta
     match shown {
         Some(Ok(())) if !arguments.once => {
             screen.serving();
-            running.until_signal(signals).await;
+            Box::pin(running.until_signal(signals)).await;
         }
         Some(Err(failure)) => {
             running.end(signals).await;
@@ -107,7 +107,7 @@ async fn tour(running: &Running, store: &Store, screen: Screen, key: &str, began
         let mut speech = screen.speech();
         let heard = asker.ask(question, |channel, text| speech.piece(channel, text)).await?;
         // From the program's start, the model and the database included.
-        first.get_or_insert(heard.first_piece.duration_since(began));
+        first.get_or_insert_with(|| heard.first_piece.duration_since(began));
         let trace = ask::recorded(store, heard.exchange).await?;
         screen.exchange(question, &heard, &trace);
     }

@@ -1,17 +1,19 @@
 //! The part of a configuration that says who may call: keys, certificates, and what all of them may take.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::issuers::{Issuer, issuer};
 use super::read::{Shared, Table};
 use super::resolve::close;
 use super::settings::{CallerCertificate, CallerKey, Callers};
 use super::terms::terms;
 
 /// Reads `callers`.
-pub(super) fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
+pub(super) fn callers(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Callers {
     let mut table = root.table("callers", shared);
     let anonymous = table.flag("anonymous", false, shared);
     let refresh = table.duration("refresh", std::time::Duration::from_secs(2), shared);
@@ -20,8 +22,16 @@ pub(super) fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
     close(&mut table, "defaults", inner, shared);
     let keys = listed(&mut table, "keys", key, shared);
     let certificates = listed(&mut table, "certificates", certificate, shared);
+    let issuers = listed(&mut table, "issuers", |entry, shared| issuer(entry, base, shared), shared);
+    if let Some(twice) = issuers
+        .iter()
+        .enumerate()
+        .find_map(|(at, one)| issuers.iter().take(at).any(|other: &Issuer| other.name == one.name).then_some(&one.name))
+    {
+        shared.mistake(table.place_of("issuers"), format!("issuer `{twice}` is defined twice"), None);
+    }
     close(root, "callers", table, shared);
-    Callers { anonymous, keys, refresh, defaults, certificates }
+    Callers { anonymous, keys, refresh, defaults, certificates, issuers }
 }
 
 fn listed<T>(

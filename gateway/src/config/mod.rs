@@ -7,6 +7,7 @@ mod resolve;
 
 mod callers;
 mod front;
+mod issuers;
 mod serving;
 mod terms;
 
@@ -22,6 +23,7 @@ mod units;
 pub use beside::{AskWhen, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
+pub use issuers::{Issuer, KeySource};
 pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
 pub(crate) use read::{Shared, Table, nearest};

@@ -93,7 +93,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let payload_keys = payload_keys(&mut root, shared);
     let spool = Spool { keys: payload_keys.clone(), ..spool };
     let retention = retention(&mut root, shared);
-    let callers = callers::callers(&mut root, shared);
+    let callers = callers::callers(&mut root, base, shared);
     let teams = terms::teams(&mut root, shared);
     let (catalogue, catalogue_file) = serving::catalogue(&mut root, base, shared);
     let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);

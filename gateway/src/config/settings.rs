@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Judging, Observe, Place, Reload, Secret, Team, Terms};
+use super::{Issuer, Judging, Observe, Place, Reload, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
 use crate::upstream::catalogue::Catalogue;
 
@@ -266,6 +266,8 @@ pub struct Callers {
     pub defaults: Arc<Terms>,
     /// Client certificates that stand for callers.
     pub certificates: Vec<CallerCertificate>,
+    /// Whose signed tokens say who a caller is.
+    pub issuers: Vec<Issuer>,
 }
 
 /// One key from the file.

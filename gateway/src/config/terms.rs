@@ -37,7 +37,9 @@ impl Terms {
     /// Whether nothing is to be counted.
     #[must_use]
     pub fn count_nothing(&self) -> bool {
-        Self { models: None, ..self.clone() } == Self::default()
+        let limits =
+            [self.requests_per_minute, self.tokens_per_minute, self.concurrency, self.budget_day, self.budget_month];
+        limits.iter().all(Option::is_none)
     }
 
     /// These terms, and others where these say nothing.

@@ -149,7 +149,7 @@ impl Book {
             self.scope(&Arc::from(name.as_str()));
         }
         for (name, scope) in self.scopes.load().iter() {
-            scope.learn(others.get(&**name).copied().unwrap_or_default(), terms(name), begun, now);
+            scope.learn(others.get(&**name).copied().unwrap_or_default(), || terms(name), begun, now);
         }
         self.forget(others, now.day);
     }

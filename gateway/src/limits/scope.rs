@@ -160,10 +160,10 @@ impl Scope {
     }
 
     /// Learns what the others took by now; rates are charged with what came since the last time, if there was one.
-    pub(super) fn learn(&self, others: Others, terms: Option<Arc<Terms>>, begun: bool, now: Now) {
+    pub(super) fn learn(&self, others: Others, terms: impl FnOnce() -> Option<Arc<Terms>>, begun: bool, now: Now) {
         let mut counted = self.lock();
         counted.turn(now.day);
-        if let Some(terms) = counted.terms.clone().or(terms).filter(|_| begun) {
+        if begun && let Some(terms) = counted.terms.clone().or_else(terms) {
             let (before, after) = (counted.others.today, others.today);
             if let Some(limit) = terms.requests_per_minute {
                 counted.requests.charge(after.requests.saturating_sub(before.requests), limit, now.since);
