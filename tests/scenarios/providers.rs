@@ -208,8 +208,10 @@ const HEAD: &str = "| dialect | provider | whole | streamed | reasoning | usage 
 #[tokio::test]
 async fn every_provider_is_served_as_the_table_in_readme_says() {
     let bench = Bench::start().await;
+    let catalogue = bench.gateway.candor(&["providers", "--json"]).await.lines();
     let mut table = HEAD.to_owned();
     for (vendor, upstream) in &bench.vendors {
+        agrees(vendor, &catalogue);
         let [whole, reasoning] = whole(&bench, vendor).await;
         let [streamed, usage] = streamed(&bench, vendor).await;
         let tools = tools(&bench, vendor).await;
@@ -220,6 +222,29 @@ async fn every_provider_is_served_as_the_table_in_readme_says() {
         table.push_str(&format!("| Chat | {} | {} |\n", vendor.name, cells.join(" | ")));
     }
     compare(&table);
+}
+
+/// A double behaves as the catalogue says of the vendor.
+fn agrees(vendor: &Vendor, catalogue: &[Value]) {
+    let entry = catalogue.iter().find(|entry| entry["name"] == vendor.provider);
+    let entry = entry.unwrap_or_else(|| panic!("no {}", vendor.provider));
+    let usage = match vendor.usage {
+        Usage::Asked => "asked",
+        Usage::Finish | Usage::Cache => "always",
+        Usage::Choice => "choice",
+    };
+    assert_eq!(entry["usage"], usage, "{}", vendor.name);
+    let habits: Vec<&str> = [(vendor.alive.0, "comments"), (vendor.alive.1, "empty_lines")]
+        .into_iter()
+        .filter_map(|(bytes, habit)| (!bytes.is_empty()).then_some(habit))
+        .collect();
+    assert_eq!(entry["keep_alive"], json!(habits), "{}", vendor.name);
+    let reasoning = &entry["reasoning"];
+    match vendor.thought {
+        "" => assert_eq!(reasoning["exposed"], "never", "{}", vendor.name),
+        "<think>" => assert_eq!(reasoning["inline"], true, "{}", vendor.name),
+        field => assert!(reasoning["fields"].to_string().contains(field), "{}: {reasoning}", vendor.name),
+    }
 }
 
 /// Holds a table against README's; with `UPDATE_GOLDEN=1` writes it there.

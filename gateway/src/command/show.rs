@@ -95,6 +95,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
         let fault = attempt.fault.as_deref().map(|fault| format!(": {}", safe(fault))).unwrap_or_default();
         say("attempt", format!("{}{status} in {}{fault}", safe(&attempt.upstream), took(attempt.took_us)));
     }
+    let adapted: Vec<String> =
+        trace.bytes("adapted").ok().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+    say("adapted", safe(&adapted.join(", ")));
     say("tokens", tokens(trace));
     say("cost", cost(trace));
     say("times", times(trace));

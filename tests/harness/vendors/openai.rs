@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::vendor::{Ask, Block, Usage, Vendor, error};
+use super::vendor::{Ask, Block, Vendor, error};
 use crate::harness::script::Reply;
 
 pub(super) fn gpt() -> Vendor {
@@ -32,7 +32,6 @@ pub(super) fn o3() -> Vendor {
 pub(super) fn anthropic() -> Vendor {
     Vendor {
         thought: "",
-        usage: Usage::Finish,
         block: Some(Block::Finish("refusal")),
         refuses: |ask| {
             let many = ask.has("n") && ask.body["n"] != 1;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::vendor::{Usage, Vendor, error};
+use super::vendor::{Vendor, error};
 
 pub(super) fn vllm() -> Vendor {
     Vendor { thought: "reasoning", ..Vendor::plain("vLLM", "vllm", "Qwen/Qwen3-32B") }
@@ -14,11 +14,7 @@ pub(super) fn sglang() -> Vendor {
 
 /// As with `--reasoning-format none`.
 pub(super) fn llama_cpp() -> Vendor {
-    Vendor {
-        thought: "<think>",
-        usage: Usage::Finish,
-        ..Vendor::plain("llama.cpp", "llama-cpp", "qwen3-32b-q4_k_m.gguf")
-    }
+    Vendor { thought: "<think>", ..Vendor::plain("llama.cpp", "llama-cpp", "qwen3-32b-q4_k_m.gguf") }
 }
 
 pub(super) fn ollama() -> Vendor {
