@@ -104,7 +104,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
             detector: "1",
         },
         review: false,
-        usage: Usage { prompt: Some(300), completion: Some(200), reasoning: None, cached: None },
+        usage: Usage { prompt: Some(300), completion: Some(200), ..Usage::default() },
         timings: Timings { total: Duration::from_millis(12), ..Timings::default() },
     }
 }

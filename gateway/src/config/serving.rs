@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::exchange::Dialect;
+
 use super::hub::{Place, find_model, model_path};
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
@@ -64,12 +66,30 @@ fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Ups
     Some(UpstreamKind::Remote(Box::new(Remote {
         provider,
         base_url: base_url.unwrap_or_default(),
+        dialects: dialects(entry, shared),
         key: entry.secret(["key", "key_env", "key_file"], shared),
         roots: entry.path("roots", shared).map(|path| base.join(path)),
         timeouts: timeouts(entry, shared),
         idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
         concurrency: entry.optional_count("concurrency", shared),
     })))
+}
+
+/// What an upstream speaks, where that is not what the catalogue says of its provider.
+fn dialects(entry: &mut Table, shared: &mut Shared<'_>) -> Vec<Dialect> {
+    let names = entry.texts("dialects", &[], shared);
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        match Dialect::named(&name) {
+            Some(dialect) => found.push(dialect),
+            None => {
+                let known = Dialect::ALL.map(Dialect::name).join(", ");
+                let message = format!("`{name}` is not a dialect that the gateway speaks");
+                shared.mistake(entry.place_of("dialects"), message, Some(format!("known: {known}")));
+            }
+        }
+    }
+    found
 }
 
 fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {

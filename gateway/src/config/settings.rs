@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Place, Secret};
+use crate::exchange::Dialect;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -297,6 +298,8 @@ pub struct Remote {
     pub provider: String,
     /// Base URL including the version segment, such as `https://api.deepseek.com/v1`.
     pub base_url: String,
+    /// What it speaks, the main dialect first, all under the base URL; empty means what the catalogue says.
+    pub dialects: Vec<Dialect>,
     /// Credential; `None` sends none.
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.

@@ -248,7 +248,8 @@ mod tests {
     use super::*;
 
     fn finished<'a>(model: &'a str, upstream: Option<&'a str>, status: u16, timings: &'a Timings) -> Finished<'a> {
-        const USAGE: Usage = Usage { prompt: Some(10), completion: Some(300), reasoning: Some(200), cached: None };
+        const USAGE: Usage =
+            Usage { prompt: Some(10), completion: Some(300), reasoning: Some(200), cached: None, written: None };
         let (ending, outcome, manners) = ("complete", "refused", &["canned_deflection"][..]);
         Finished { model, upstream, status, ending, outcome, manners, timings, usage: &USAGE }
     }

@@ -25,7 +25,7 @@ use crate::screen::{Clearance, Courses, Found, Stop, Watch};
 use crate::upstream::Outgoing;
 
 /// Request headers that are recorded: who and what the client is, never what it proves itself by.
-const RECORDED: [&str; 10] = [
+const RECORDED: [&str; 12] = [
     "user-agent",
     "content-type",
     "accept",
@@ -33,14 +33,25 @@ const RECORDED: [&str; 10] = [
     "openai-organization",
     "openai-project",
     "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
     "x-stainless-lang",
     "x-stainless-package-version",
     "traceparent",
 ];
 
 /// Request headers that go on to the upstream.
-const FORWARDED: [&str; 7] =
-    ["accept", "openai-beta", "http-referer", "x-title", "idempotency-key", "traceparent", "tracestate"];
+const FORWARDED: [&str; 9] = [
+    "accept",
+    "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
+    "http-referer",
+    "x-title",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+];
 
 /// Characters of a prompt that its record keeps for lists.
 const PREVIEW: usize = 200;
@@ -49,6 +60,8 @@ const PREVIEW: usize = 200;
 pub(super) struct Arrival {
     pub gateway: Arc<Gateway>,
     pub id: ExchangeId,
+    /// What the client speaks.
+    pub dialect: Dialect,
     pub started: Instant,
     pub at: OffsetDateTime,
     pub peer: Peer,
@@ -79,7 +92,7 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Ok(raw) => raw,
         Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
     };
-    let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
+    let request = match dialect::read_request(arrival.dialect, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
@@ -89,15 +102,18 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
-    let mut begin = begin(&arrival, &request, raw, route.recording);
     let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
+    if request.unscannable > 0 && watch.enforces_on_prompts() {
+        return Err(reject(arrival, raw, unscannable()).await);
+    }
+    let mut begin = begin(&arrival, &request, raw, route.recording);
     let clearance = watch.clear(request, &route.candidates, &mut found);
     let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
     begin.recording = promised(&found, &clearance, route.recording);
     let recording = begin.recording;
     let Ok(mut slot) = arrival.gateway.recorder.reserve(recording) else {
         arrival.gateway.metrics.rejected("record");
-        return Err(Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &whole::unrecorded())));
+        return Err(Box::new(head::fault(arrival.dialect, Some(arrival.id), &whole::unrecorded())));
     };
     let durable = slot.begin(begin);
     let mut outgoing = outgoing(&arrival);
@@ -105,6 +121,12 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
     account.span.propagate(&mut outgoing.headers);
     let durable = (recording == Recording::Required).then_some(durable);
     Ok(Box::new(Taken { account, clearance, route, durable, outgoing }))
+}
+
+/// What holds no text that anybody could read is not let past rules about text.
+fn unscannable() -> Fault {
+    let message = "Your organisation's content rules cannot read token numbers: send the input as text.";
+    Fault::invalid("unscannable_input", message).with_parameter("input")
 }
 
 /// What is promised of the record: what the route promises, or more where a rule demands it.
@@ -118,7 +140,7 @@ fn promised(found: &Found, clearance: &Clearance, route: Recording) -> Recording
 
 /// A rule stopped the prompt: the caller learns that, and the record says why.
 pub(super) async fn stopped(account: Account, stop: &Stop) -> Response<ReplyBody> {
-    let message = account.told(Dialect::OpenaiChat, stop);
+    let message = account.told(stop);
     let message =
         message.unwrap_or_else(|| "The request was stopped by a content rule of your organisation.".to_owned());
     let fault = Fault::invalid("content_policy_violation", message);
@@ -128,14 +150,14 @@ pub(super) async fn stopped(account: Account, stop: &Stop) -> Response<ReplyBody
 /// Nobody who serves the model satisfies what rules demand of the route.
 pub(super) async fn unrouted(account: Account, stop: &Stop) -> Response<ReplyBody> {
     let mut fault = Fault::from(route::Error::Unpermitted);
-    if let Some(message) = account.told(Dialect::OpenaiChat, stop) {
+    if let Some(message) = account.told(stop) {
         fault.message = message;
     }
     refuse(account, "no candidate satisfies what rules demand of the route", fault).await
 }
 
 async fn refuse(account: Account, why: &str, fault: Fault) -> Response<ReplyBody> {
-    let id = account.id;
+    let (id, dialect) = (account.id, account.dialect);
     let closed = account.close(Outcome {
         ending: Some(Ending::Stopped),
         status: fault.status,
@@ -143,18 +165,18 @@ async fn refuse(account: Account, why: &str, fault: Fault) -> Response<ReplyBody
         ..Outcome::default()
     });
     if !closed.keeps_promise().await {
-        return head::fault(Dialect::OpenaiChat, Some(id), &whole::unrecorded());
+        return head::fault(dialect, Some(id), &whole::unrecorded());
     }
-    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+    head::fault(dialect, Some(id), &fault)
 }
 
 /// Records and answers a request that could not be taken.
 async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
     let Ok(mut slot) = arrival.gateway.recorder.reserve(Recording::BestEffort) else {
-        return Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &fault));
+        return Box::new(head::fault(arrival.dialect, Some(arrival.id), &fault));
     };
     let unread = Request {
-        dialect: Dialect::OpenaiChat,
+        dialect: arrival.dialect,
         raw: raw.clone(),
         edited: false,
         model: String::new(),
@@ -165,6 +187,7 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         messages: Vec::new(),
         tools: None,
         sampling: crate::exchange::Sampling::default(),
+        unscannable: 0,
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
     let watch = arrival.admission.snapshot.rules.watch(&arrival.caller, "", arrival.at);
@@ -205,11 +228,17 @@ struct Asked {
     model: String,
     stream: bool,
     question: String,
+    unscannable: u32,
 }
 
 impl Asked {
     fn of(request: &Request) -> Self {
-        Self { model: request.model.clone(), stream: request.stream, question: Account::question(request) }
+        Self {
+            model: request.model.clone(),
+            stream: request.stream,
+            question: Account::question(request),
+            unscannable: request.unscannable,
+        }
     }
 }
 
@@ -221,6 +250,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         id: arrival.id,
         started: arrival.started,
         caller: arrival.caller,
+        dialect: arrival.dialect,
         model: asked.model,
         prompt: asked.question,
         client_left: arrival.client_left,
@@ -236,7 +266,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         attempts: Vec::new(),
         upstream: None,
         exposes_reasoning: None,
-        seen: Seen::default(),
+        seen: Seen { unread: asked.unscannable, ..Seen::default() },
         timings: Timings::default(),
     }
 }

@@ -300,7 +300,7 @@ impl Errand {
         if !reply.status.is_success() {
             return Err(Silence::Failed(format!("upstream answered {}", heard.status)));
         }
-        let observed = dialect::read_reply(Dialect::OpenaiChat, &heard.received);
+        let observed = dialect::read_reply(reply.dialect, &heard.received);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }

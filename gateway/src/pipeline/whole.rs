@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::time::Instant;
 
 use super::account::{Account, Outcome};
@@ -9,7 +10,7 @@ use super::body::ReplyBody;
 use super::head;
 use crate::admit::Phase;
 use crate::dialect;
-use crate::exchange::{Channel, Delta, Dialect, Ending};
+use crate::exchange::{Channel, Delta, Ending};
 use crate::fault::Fault;
 use crate::upstream::{Dispatch, Reply};
 
@@ -120,8 +121,8 @@ async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread>
 }
 
 async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
-    let dialect = Dialect::OpenaiChat;
-    let mut observed = match dialect::read_reply(dialect, &body) {
+    let spoken = account.dialect;
+    let mut observed = match dialect::read_reply(reply.dialect, &body) {
         Ok(observed) => observed,
         Err(error) => {
             reply.lease.fail();
@@ -146,14 +147,17 @@ async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::
     account.found.append(found);
     let bytes = match &stop {
         Some(stop) => {
-            let told = account.told(dialect, stop);
-            dialect::stop_reply(dialect, &account.reply_head().borrow(), told.as_deref())
+            let told = account.told(stop);
+            dialect::stop_reply(spoken, &account.reply_head().borrow(), told.as_deref())
         }
-        None => out.pop().unwrap_or_default(),
+        None => match account.translation(&reply) {
+            None => out.pop().unwrap_or_default(),
+            Some(translation) => translation.whole(&out.pop().unwrap_or_default()),
+        },
     };
     let id = account.id;
     let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
-    let delivered = (changed || stop.is_some()).then(|| vec![bytes.clone()]);
+    let delivered = (changed || stop.is_some() || reply.dialect != spoken).then(|| vec![bytes.clone()]);
     let closed = account.close(Outcome {
         ending: Some(ending),
         status: reply.status.as_u16(),
@@ -162,7 +166,7 @@ async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::
         ..Outcome::default()
     });
     if !closed.keeps_promise().await {
-        return head::fault(dialect, Some(id), &unrecorded());
+        return head::fault(spoken, Some(id), &unrecorded());
     }
     head::reply(id, reply.status, &reply.headers, bytes.into())
 }
@@ -177,7 +181,7 @@ fn note_times(account: &mut Account, deltas: &[Delta]) {
 
 /// The upstream answered with an error status: the caller gets it as it came, unless it speaks of our credentials.
 async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
-    let id = account.id;
+    let (id, spoken) = (account.id, account.dialect);
     let ours = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
     let hidden = ours && !reply.content_block;
     let fault =
@@ -191,18 +195,23 @@ async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<
     };
     drop(account.close(outcome));
     if hidden {
-        head::fault(Dialect::OpenaiChat, Some(id), &fault)
-    } else {
+        head::fault(spoken, Some(id), &fault)
+    } else if reply.dialect == spoken {
         head::reply(id, reply.status, &reply.headers, body.into())
+    } else {
+        let told = dialect::translate_error(spoken, reply.status.as_u16(), &body);
+        let mut headers = reply.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head::reply(id, reply.status, &headers, told.into())
     }
 }
 
 /// Ends an exchange that got no reply.
 pub(super) async fn failed(account: Account, ending: Ending, text: String, fault: Fault) -> http::Response<ReplyBody> {
-    let id = account.id;
+    let (id, spoken) = (account.id, account.dialect);
     let outcome = Outcome { ending: Some(ending), status: fault.status, fault: Some(text), ..Outcome::default() };
     drop(account.close(outcome));
-    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+    head::fault(spoken, Some(id), &fault)
 }
 
 /// The promise of a durable record could not be kept.

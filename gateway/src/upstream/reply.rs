@@ -15,7 +15,7 @@ use super::lease::Lease;
 use super::local::Speech;
 use super::remote::Incoming;
 use crate::config::Timeouts;
-use crate::exchange::{Channel, Segment};
+use crate::exchange::{Channel, Dialect, Segment};
 
 /// A reply whose head has come.
 #[derive(Debug)]
@@ -32,6 +32,10 @@ pub struct Reply {
     pub started: Instant,
     /// Who answers.
     pub upstream: Arc<str>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Whether the client wants the usage of a stream.
+    pub stream_usage: bool,
     /// The place that the call takes.
     pub lease: Lease,
     /// The request body as sent, where it differs from the client's.

@@ -6,7 +6,5 @@ pub(super) mod reply;
 
 pub mod write;
 
-mod place;
-
 #[cfg(test)]
 mod tests;

@@ -142,7 +142,6 @@ struct EvidenceMeta<'a> {
     what: Text<'a>,
 }
 
-const DIALECTS: [Dialect; 1] = [Dialect::OpenaiChat];
 const CHANNELS: [Channel; 5] = [Channel::Prompt, Channel::Reasoning, Channel::Answer, Channel::Tool, Channel::Refusal];
 const ACTIONS: [Action; 4] = [Action::Allow, Action::Flag, Action::Redact, Action::Stop];
 const ENFORCED: [Enforced; 3] = [Enforced::Applied, Enforced::Observed, Enforced::Late];
@@ -200,7 +199,7 @@ impl<'a> BeginMeta<'a> {
     }
 
     pub(super) fn dialect(&self) -> Result<Dialect, Error> {
-        by_name(&DIALECTS, Dialect::name, &self.dialect)
+        by_name(&Dialect::ALL, Dialect::name, &self.dialect)
     }
 }
 
@@ -270,7 +269,7 @@ impl<'a> EndMeta<'a> {
         end.verdict = self.verdict.restore(names)?;
         end.review = self.review;
         let [prompt, completion, reasoning, cached] = self.usage;
-        end.usage = Usage { prompt, completion, reasoning, cached };
+        end.usage = Usage { prompt, completion, reasoning, cached, written: None };
         let [screened, first_byte, first_reasoning, first_answer, total] =
             self.timings.map(|time| time.map(Duration::from_nanos));
         end.timings = Timings { screened, first_byte, first_reasoning, first_answer, total: total.unwrap_or_default() };

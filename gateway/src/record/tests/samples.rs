@@ -198,7 +198,7 @@ fn any_end() -> impl Strategy<Value = End> {
             review: verdict.outcome == "refused",
             findings,
             verdict,
-            usage: Usage { prompt, completion, reasoning, cached },
+            usage: Usage { prompt, completion, reasoning, cached, written: None },
             timings: Timings { screened, first_byte, first_reasoning, first_answer, total },
             ..end(number)
         }

@@ -88,7 +88,7 @@ pub(super) fn end(exchange: ExchangeId) -> End {
         unkept_findings: 2,
         verdict: verdict("refused", &["plain_refusal"]),
         review: true,
-        usage: Usage { prompt: Some(20), completion: Some(9), reasoning: Some(5), cached: None },
+        usage: Usage { prompt: Some(20), completion: Some(9), reasoning: Some(5), ..Usage::default() },
         timings: Timings {
             screened: Some(Duration::from_micros(120)),
             first_byte: Some(Duration::from_millis(300)),

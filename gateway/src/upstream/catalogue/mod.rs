@@ -2,6 +2,7 @@
 
 mod read;
 mod signal;
+mod spoken;
 
 pub use read::{Auth, Catalogue, Error, Exposure, Provider, Reasoning, base_url, load, names};
 pub use signal::Signal;

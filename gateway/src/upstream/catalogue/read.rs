@@ -45,6 +45,9 @@ pub struct Provider {
     pub name: &'static str,
     /// The wire format that it is spoken to in.
     pub dialect: &'static str,
+    /// Further wire formats that it understands, and their URLs.
+    #[serde(default)]
+    pub speaks: std::collections::BTreeMap<&'static str, &'static str>,
     /// URL including the version segment; absent where every installation has its own.
     #[serde(default)]
     pub base_url: Option<&'static str>,
@@ -161,7 +164,7 @@ fn mistakes_of(provider: &Provider) -> Vec<&'static str> {
     };
     let checks = [
         (!provider.name.is_empty(), "has no name"),
-        (provider.dialect == "openai-chat", "its dialect is not one that the gateway speaks"),
+        (provider.knows_its_dialects(), "its dialect is not one that the gateway speaks"),
         (provider.base_url.is_none_or(is_url), "its URL cannot be used"),
         (provider.blocks.iter().all(Signal::is_usable), "a block signal without a code, type or message"),
         (is_month(provider.checked), "`checked` is not a month such as 2026-11"),

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Dispatch, Lease, Next, Tried, View, choice};
 use crate::dialect;
-use crate::exchange::Dialect;
 use crate::record::Attempt;
 use crate::stream::sse::{Frames, Kind};
 use crate::upstream::failure::Error;
@@ -108,7 +107,7 @@ impl Dispatch {
     async fn lead(&self, entered: Entered) -> Ended {
         let Entered { candidate, began, mut lease, model } = entered;
         let tried = match self.call(&lease, &model).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent),
+            Ok(called) => self.judge(called, lease),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -162,7 +161,7 @@ async fn until_meaning(reply: &mut Reply) -> Result<Vec<Bytes>, Error> {
                 Kind::Other => true,
                 Kind::Done => false,
                 Kind::Data(_) | Kind::Lines(_) => {
-                    dialect::read_chunk(Dialect::OpenaiChat, &frame).is_ok_and(|observed| !observed.semantic)
+                    dialect::read_chunk(reply.dialect, &frame).is_ok_and(|observed| !observed.semantic)
                 }
             };
             if !silent {
