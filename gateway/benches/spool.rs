@@ -77,6 +77,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
         upstream_model: Some("some-model-2".into()),
         upstream_reply_id: Some("chatcmpl-1".into()),
         sent: None,
+        adapted: Vec::new(),
         received: (0..32).map(|_| Bytes::from(vec![b'a'; size / 32])).collect(),
         delivered: None,
         unkept_bytes: 0,
@@ -105,6 +106,8 @@ fn end(exchange: ExchangeId, size: usize) -> End {
         },
         review: false,
         usage: Usage { prompt: Some(300), completion: Some(200), ..Usage::default() },
+        cost: None,
+        thinking: None,
         timings: Timings { total: Duration::from_millis(12), ..Timings::default() },
     }
 }

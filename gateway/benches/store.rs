@@ -161,6 +161,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,
+        adapted: Vec::new(),
         received: vec![Bytes::from(reply)],
         delivered: None,
         unkept_bytes: 0,
@@ -182,6 +183,8 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         },
         review: false,
         usage: Usage::default(),
+        cost: None,
+        thinking: None,
         timings: Timings::default(),
     };
     [Entry::Begin(Box::new(begin)), Entry::End(Box::new(end))]

@@ -9,8 +9,10 @@ use clap::Parser;
 pub mod cli;
 pub mod exchange;
 pub mod fault;
+pub mod thinking;
 
 pub mod config;
+pub mod cost;
 pub mod observe;
 pub mod route;
 pub mod stream;
@@ -29,6 +31,7 @@ pub mod store;
 
 pub mod identify;
 pub mod keyring;
+pub mod limits;
 pub mod snapshot;
 
 pub mod admit;

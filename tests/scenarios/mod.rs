@@ -4,9 +4,12 @@ mod bytes;
 mod errors;
 mod evidence;
 mod golden;
+mod providers;
 mod transport;
 
+mod caller_limits;
 mod callers;
+mod cost;
 mod judging;
 mod reload;
 mod replay;
@@ -25,10 +28,12 @@ mod records;
 mod durability;
 mod managed;
 
+mod faults;
 mod hostile_clients;
 mod hostile_upstreams;
 
 mod command_line;
+mod demo;
 mod health;
 mod local;
 mod observation;

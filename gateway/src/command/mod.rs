@@ -2,8 +2,11 @@
 
 mod check;
 mod classify;
+mod cost;
+mod costs;
 mod custody;
 mod database;
+mod demo;
 mod engine;
 mod export;
 mod failure;
@@ -12,6 +15,7 @@ mod ledger;
 mod mark;
 mod policy;
 mod print;
+mod providers;
 mod quality;
 mod records;
 mod replay;
@@ -32,10 +36,13 @@ pub use failure::Failure;
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Providers(arguments) => providers::run(&arguments),
         Command::Migrate(arguments) => keys::migrate(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),

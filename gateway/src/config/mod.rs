@@ -1,30 +1,39 @@
 //! Configuration: file and environment in, one checked [`Config`] out.
 
+mod beside;
 mod settings;
 
 mod resolve;
 
+mod callers;
 mod front;
 mod serving;
+mod terms;
 
 mod read;
 
 mod env;
 mod hub;
+mod prices;
 mod secret;
 mod tree;
 mod units;
 
+pub use beside::{AskWhen, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
+pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
+pub(crate) use read::{Shared, Table, nearest};
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
-    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload, Remote,
-    Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Adaptation, CallerCertificate, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config,
+    Database, Ledger, Limits, Listen, LocalModel, Model, PayloadKey, Policies, Quantise, Recording, Remote, Retention,
+    RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
+pub use terms::{Team, Terms};
+pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};
 pub use units::{read_duration, write_duration};
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::exchange::{Dialect, Observed, Request};
 use crate::fault::Fault;
 use crate::stream::sse::Frame;
 
+pub use openai_chat::gather::Gathered;
 pub use openai_chat::write;
 pub use request::Error as RequestError;
 pub use translate::{Translated, Translation, translate, translate_error};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::account::{Closed, Outcome};
+use super::account::{Account, Closed, Outcome};
 use super::flow::{Flow, Stage};
 use crate::config::Recording;
 use crate::dialect;
@@ -13,6 +13,9 @@ use crate::exchange::{Ending, Observed};
 use crate::fault::Fault;
 use crate::stream::sse::{Frame, Frames, Kind};
 use crate::upstream::Reply;
+
+/// Why an exchange failed whose stream carried an error.
+pub(super) const IN_STREAM: &str = "an error came in the stream";
 
 impl Flow {
     /// The upstream said its last word.
@@ -45,7 +48,6 @@ impl Flow {
     /// All that the upstream had to say was said.
     async fn complete(&mut self, last: Option<Bytes>) {
         self.lingers = last.is_some() && !self.has_closed().await;
-        self.reply.lease.succeed();
         let last = match &mut self.translation {
             None => last,
             Some(translation) => {
@@ -58,7 +60,20 @@ impl Flow {
                 Some(closing.last).filter(|last| !last.is_empty())
             }
         };
-        self.close(Ending::Complete, None, last);
+        // An error that came in the stream has left as it came, and is the upstream's.
+        match self.account.as_ref().and_then(|account| account.seen.error.as_deref()) {
+            Some(error) => {
+                match self.reply.is_block(error.as_bytes()) {
+                    true => self.reply.lease.succeed(),
+                    false => self.reply.lease.fail(),
+                }
+                self.close(Ending::UpstreamFailed, Some(IN_STREAM.to_owned()), last);
+            }
+            None => {
+                self.reply.lease.succeed();
+                self.close(Ending::Complete, None, last);
+            }
+        }
     }
 
     /// A rule ended the exchange: the stream closes properly in its dialect.
@@ -76,8 +91,9 @@ impl Flow {
 
     /// The body ended without a last word.
     pub(super) async fn ended_early(&mut self) {
-        if self.account.as_ref().is_some_and(|account| !account.seen.finishes.is_empty()) {
-            // Some upstreams close without `[DONE]`; all that was promised has come.
+        let said = |account: &Account| !account.seen.finishes.is_empty() || account.seen.error.is_some();
+        if self.account.as_ref().is_some_and(said) {
+            // Some upstreams close without `[DONE]`; all that was promised has come, or an error in its place.
             return self.done(None).await;
         }
         self.failed(Ending::UpstreamFailed, "the stream ended before its last event".to_owned()).await;
@@ -96,6 +112,19 @@ impl Flow {
             }
         }
         self.close_with_error(ending, fault);
+    }
+
+    /// The first thing that the upstream said is an error: `true` where another one has taken over.
+    pub(super) async fn try_another(&mut self) -> bool {
+        self.reply.lease.fail();
+        self.dispatch.note_failure(IN_STREAM);
+        match self.dispatch.next().await {
+            Ok(next) if next.streams() => {
+                self.take_over(next);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn take_over(&mut self, next: Reply) {

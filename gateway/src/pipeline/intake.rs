@@ -13,12 +13,14 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
-use super::{Gateway, head, whole};
+use super::shadow::{Copied, Errand};
+use super::{Gateway, head, permit, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
-use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, Timings};
+use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, SHADOW, Timings};
 use crate::fault::Fault;
+use crate::identify::Known;
 use crate::record::{Begin, Durable};
 use crate::route::{self, Route};
 use crate::screen::{Clearance, Courses, Found, Stop, Watch};
@@ -65,10 +67,12 @@ pub(super) struct Arrival {
     pub started: Instant,
     pub at: OffsetDateTime,
     pub peer: Peer,
-    pub caller: Arc<Caller>,
+    pub known: Known,
     pub admission: Admission,
     pub client_left: ClientLeft,
     pub headers: HeaderMap,
+    /// What it copies, where it is a copy of the gateway's own.
+    pub copied: Option<Copied>,
 }
 
 /// An exchange that has been understood and whose record has begun.
@@ -80,6 +84,8 @@ pub(super) struct Taken {
     /// Resolves when the begin frame is durable; absent where nobody needs to wait.
     pub durable: Option<Durable>,
     pub outgoing: Outgoing,
+    /// A copy that is to be asked of another upstream.
+    pub shadow: Option<Errand>,
 }
 
 type Refusal = Box<Response<ReplyBody>>;
@@ -92,20 +98,34 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Ok(raw) => raw,
         Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
     };
+    understand(arrival, raw).await
+}
+
+/// As [`take`], of a body that is here.
+pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
     let request = match dialect::read_request(arrival.dialect, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
-    let route = match snapshot.routes.route(&request.model) {
-        Ok(route) => route,
-        Err(error) => return Err(reject(arrival, raw, error.into()).await),
+    // A copy is the gateway's own doing and counts against nobody.
+    if arrival.copied.is_none()
+        && let Err(fault) = permit::ask(&mut arrival.admission.hold, &arrival.known, &request, &snapshot)
+    {
+        arrival.gateway.metrics.rejected("limits");
+        return Err(reject(arrival, raw, fault).await);
+    }
+    let route = match (&arrival.copied, snapshot.routes.route(&request.model)) {
+        (Some(copied), _) => copied.route.clone(),
+        (None, Ok(route)) => route,
+        (None, Err(error)) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
-    let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
+    let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
     if request.unscannable > 0 && watch.enforces_on_prompts() {
         return Err(reject(arrival, raw, unscannable()).await);
     }
+    let shadow = Errand::of(&arrival, &route, &raw);
     let mut begin = begin(&arrival, &request, raw, route.recording);
     let clearance = watch.clear(request, &route.candidates, &mut found);
     let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
@@ -120,7 +140,9 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
     let account = Account { found, recording, timings, ..account(arrival, slot, asked, watch) };
     account.span.propagate(&mut outgoing.headers);
     let durable = (recording == Recording::Required).then_some(durable);
-    Ok(Box::new(Taken { account, clearance, route, durable, outgoing }))
+    // What a rule stopped goes nowhere else either.
+    let shadow = shadow.filter(|_| matches!(clearance, Clearance::Pass(_)));
+    Ok(Box::new(Taken { account, clearance, route, durable, outgoing, shadow }))
 }
 
 /// What holds no text that anybody could read is not let past rules about text.
@@ -190,7 +212,7 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         unscannable: 0,
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
-    let watch = arrival.admission.snapshot.rules.watch(&arrival.caller, "", arrival.at);
+    let watch = arrival.admission.snapshot.rules.watch(&arrival.known.caller, "", arrival.at);
     let account = account(arrival, slot, Asked::of(&unread), watch);
     Box::new(whole::failed(account, Ending::Rejected, format!("{}: {}", fault.code, fault.status), fault).await)
 }
@@ -202,9 +224,16 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         exchange: arrival.id,
         at: arrival.at,
         dialect: request.dialect,
-        caller: (*arrival.caller).clone(),
+        caller: match &arrival.copied {
+            None => (*arrival.known.caller).clone(),
+            Some(_) => Caller { name: SHADOW.to_owned(), ..(*arrival.known.caller).clone() },
+        },
         peer: arrival.peer.address.ip().to_string(),
-        client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
+        client_request_id: match &arrival.copied {
+            None => text("x-request-id").map(|id| id.chars().take(200).collect()),
+            // What its client, the gateway, knows it by: the exchange that it copies.
+            Some(copied) => Some(copied.of.to_string()),
+        },
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
         model: request.model.clone(),
         stream: request.stream,
@@ -229,6 +258,7 @@ struct Asked {
     stream: bool,
     question: String,
     unscannable: u32,
+    bytes: usize,
 }
 
 impl Asked {
@@ -238,6 +268,7 @@ impl Asked {
             stream: request.stream,
             question: Account::question(request),
             unscannable: request.unscannable,
+            bytes: request.raw.len(),
         }
     }
 }
@@ -249,14 +280,16 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         admission: arrival.admission,
         id: arrival.id,
         started: arrival.started,
-        caller: arrival.caller,
+        caller: arrival.known.caller,
         dialect: arrival.dialect,
         model: asked.model,
         prompt: asked.question,
+        asked: asked.bytes,
         client_left: arrival.client_left,
         slot,
         span,
         sent: None,
+        adapted: Vec::new(),
         received: Kept::default(),
         found: Found::default(),
         recording: Recording::BestEffort,
@@ -265,6 +298,8 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         courses: Courses::default(),
         attempts: Vec::new(),
         upstream: None,
+        billed: None,
+        streamed: false,
         exposes_reasoning: None,
         seen: Seen { unread: asked.unscannable, ..Seen::default() },
         timings: Timings::default(),

@@ -12,16 +12,19 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::account::{Account, Outcome};
+use super::gathered;
 use crate::admit::Phase;
 use crate::config::{AskWhen, Judging, Recording};
+use crate::cost::{Cost, Price};
 use crate::dialect;
 use crate::exchange::{
-    Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Verdict,
+    Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Usage, Verdict,
 };
+use crate::limits::Hold;
 use crate::record::{Attempt, Begin, End, wall_clock};
 use crate::route::Route;
 use crate::screen::{Answered, Clearance, Found, Inquiry, Question, no_judgement, read_judgement};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Billed, Snapshot};
 use crate::upstream::{Dispatch, Outgoing, Reply, Requests};
 
 /// Confidence from which a verdict is sure enough.
@@ -108,7 +111,7 @@ fn is_doubtful(judging: &Judging, ending: Ending, verdict: &Verdict) -> bool {
 }
 
 /// Whether an exchange is of the share that is asked about: its id's random end decides, so that anybody can check.
-fn is_drawn(id: ExchangeId, share: f64) -> bool {
+pub(super) fn is_drawn(id: ExchangeId, share: f64) -> bool {
     let draw = (id.0.as_u128() & u128::from(u32::MAX)) as f64 / f64::from(u32::MAX);
     draw <= share
 }
@@ -165,12 +168,15 @@ impl Silence {
 #[derive(Default)]
 struct Heard {
     upstream: Option<Arc<str>>,
+    /// The model's name there, and its price where the candidate has one of its own.
+    billed: Option<(Arc<str>, Option<Arc<Price>>)>,
     sent: Option<Bytes>,
     status: u16,
     received: BytesMut,
     observed: Observed,
     found: Found,
     attempts: Vec<Attempt>,
+    adapted: Vec<String>,
 }
 
 impl Errand {
@@ -202,7 +208,9 @@ impl Errand {
     async fn ask(self) {
         let metrics = &self.gateway.metrics;
         // It counts as an exchange that runs: a full house comes first, and a shutdown waits for it.
-        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone()) else { return metrics.judged("busy") };
+        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone(), Hold::default()) else {
+            return metrics.judged("busy");
+        };
         let Some(judging) = &self.snapshot.config.judge else { return };
         let (id, started) = (ExchangeId::begin(), Instant::now());
         let raw = self.raw(judging);
@@ -249,6 +257,13 @@ impl Errand {
         Ok(answered.verdict)
     }
 
+    /// What the question cost.
+    fn cost(&self, heard: &Heard, usage: &Usage) -> Option<Cost> {
+        let (model, price) = heard.billed.as_ref()?;
+        let (upstream, told) = (heard.upstream.as_deref()?, heard.observed.model.as_deref());
+        self.snapshot.cost(&Billed { upstream, model, told, price: price.as_deref() }, usage, wall_clock())
+    }
+
     /// The request body: instructions and the exchange in question.
     fn raw(&self, judging: &Judging) -> Bytes {
         let messages = json!([
@@ -280,6 +295,8 @@ impl Errand {
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
         heard.sent = reply.sent.take();
+        heard.adapted.clone_from(&reply.adapted);
+        heard.billed = Some((reply.model.clone(), reply.price.clone()));
         heard.status = reply.status.as_u16();
         let read = self.read(&mut reply, heard).await;
         match &read {
@@ -300,7 +317,11 @@ impl Errand {
         if !reply.status.is_success() {
             return Err(Silence::Failed(format!("upstream answered {}", heard.status)));
         }
-        let observed = dialect::read_reply(reply.dialect, &heard.received);
+        let whole = match reply.gathers && reply.streams() {
+            true => gathered::whole(&heard.received, limit).map_err(Silence::Failed)?,
+            false => heard.received.clone().freeze(),
+        };
+        let observed = dialect::read_reply(reply.dialect, &whole);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }
@@ -335,12 +356,15 @@ impl Errand {
         });
         let segments =
             [Channel::Reasoning, Channel::Answer].into_iter().map(|channel| segment(&heard.observed, channel));
+        let usage = heard.observed.usage.unwrap_or_default();
+        let cost = self.cost(&heard, &usage);
         End {
             exchange: id,
             at: wall_clock(),
             ending,
             status: heard.status,
             fault,
+            adapted: heard.adapted,
             attempts: heard.attempts,
             upstream: heard.upstream,
             sent: heard.sent,
@@ -353,7 +377,9 @@ impl Errand {
             unkept_findings: heard.found.unkept,
             review: heard.found.review,
             verdict: Verdict { choice: self.choice, ..verdict },
-            usage: heard.observed.usage.unwrap_or_default(),
+            usage,
+            cost,
+            thinking: None,
             timings: Timings { total: started.elapsed(), ..Timings::default() },
             upstream_model: heard.observed.model,
             upstream_reply_id: heard.observed.id,

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::config::Recording;
+use crate::cost::Cost;
 use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Finding, Segment, Timings, Usage, Verdict};
+use crate::thinking::Thinking;
 
 /// The time of day; nothing else in the gateway reads the wall clock.
 #[must_use]
@@ -72,6 +74,8 @@ pub struct End {
     pub upstream_reply_id: Option<String>,
     /// The request as the upstream got it, where a policy or a rename changed it.
     pub sent: Option<Bytes>,
+    /// How it was changed to what the upstream takes, in words for people.
+    pub adapted: Vec<String>,
     /// The reply's bytes as the upstream sent them.
     pub received: Vec<Bytes>,
     /// The reply's bytes as the client got them, where they differ from `received`.
@@ -94,6 +98,10 @@ pub struct End {
     pub review: bool,
     /// Token counts.
     pub usage: Usage,
+    /// What it cost; `None` where that is not known.
+    pub cost: Option<Cost>,
+    /// How the model thought, where it showed that.
+    pub thinking: Option<Thinking>,
     /// Times.
     pub timings: Timings,
 }

@@ -13,10 +13,15 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
     Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
     Migration { version: 3, name: "add review", text: include_str!("../../../migrations/0003_add_review.sql") },
+    Migration {
+        version: 4,
+        name: "add cost and limits",
+        text: include_str!("../../../migrations/0004_add_cost_and_limits.sql"),
+    },
 ];
 
 /// What a run did.

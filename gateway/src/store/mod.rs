@@ -29,6 +29,7 @@ mod rows;
 mod told;
 mod write;
 
+pub mod costs;
 pub mod custody;
 pub mod events;
 pub mod keys;
@@ -37,6 +38,7 @@ pub mod records;
 pub mod retention;
 pub mod seal;
 pub mod search;
+pub mod spent;
 pub mod texts;
 pub mod trace;
 

@@ -13,11 +13,13 @@ use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
 use crate::cipher::{Keys, Place};
 use crate::config::Recording;
+use crate::cost::Cost;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::ledger::hash::Hash;
 use crate::ledger::leaf::{Kind, Part};
 use crate::ledger::row;
 use crate::record::{Attempt, Begin, End, Entry, Frame};
+use crate::thinking::Thinking;
 
 /// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
 pub(super) const NAME: usize = 256;
@@ -56,7 +58,17 @@ pub(super) struct EndRow<'a> {
     pub(super) salt: Salt,
 }
 
-impl EndRow<'_> {
+impl<'a> EndRow<'a> {
+    /// What it cost.
+    pub(super) fn cost(&self) -> Option<&'a Cost> {
+        self.end?.cost.as_ref()
+    }
+
+    /// How the model thought.
+    pub(super) fn thinking(&self) -> Option<&'a Thinking> {
+        self.end?.thinking.as_ref()
+    }
+
     /// How much was found.
     pub(super) fn findings(&self) -> i32 {
         self.end.map_or(0, |end| end.findings.len().try_into().unwrap_or(i32::MAX))
@@ -199,6 +211,10 @@ impl<'a> Batch<'a> {
         let mut parts = Vec::new();
         if let Some(sent) = &end.sent {
             self.payload(key, "sent", std::slice::from_ref(sent), &mut parts)?;
+        }
+        if !end.adapted.is_empty() {
+            let adapted = serde_json::to_vec(&end.adapted).unwrap_or_default().into();
+            self.payload(key, "adapted", &[adapted], &mut parts)?;
         }
         self.payload(key, "received", &end.received, &mut parts)?;
         if let Some(delivered) = &end.delivered {

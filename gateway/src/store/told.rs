@@ -194,6 +194,14 @@ fn end_text<'a>(row: &PgRow, parts: &Parts<'a>) -> Result<EndText<'a>, sqlx::Err
         evidence: parts.evidence.iter().map(evidence_text).collect(),
         attempts: parts.attempts.iter().map(attempt_text).collect(),
         review: some_text(row, "review")?,
+        written_tokens: row.try_get("written_tokens")?,
+        cost_nanos: row.try_get("cost_nanos")?,
+        currency: some_text(row, "currency")?,
+        price: some_text(row, "price")?,
+        cost_estimated: row.try_get("cost_estimated")?,
+        reasoning_us: row.try_get("reasoning_us")?,
+        reasoning_steps: row.try_get("reasoning_steps")?,
+        reasoning_checks: row.try_get("reasoning_checks")?,
     })
 }
 

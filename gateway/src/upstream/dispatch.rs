@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use super::adapt::{self, Adapted};
 use super::affinity;
 use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
@@ -20,6 +21,7 @@ use super::reply::{Answer, Reply};
 use super::retry::{self, Next, Shows};
 use super::tries::{Plan, Tries};
 use super::{local, remote};
+use crate::cost::Price;
 use crate::dialect::{self, Translated};
 use crate::exchange::{Dialect, ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
@@ -215,13 +217,14 @@ impl Dispatch {
 
     async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
         let entered = self.enter(candidate, now);
-        let (mut lease, candidate) = match entered {
+        let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
+        let (mut lease, model) = match entered {
             Ok(entered) => entered,
             Err(error) => return Tried::failed(error),
         };
         self.tries.count();
-        match self.call(&lease, &candidate).await {
-            Ok(called) => self.judge(called, lease),
+        match self.call(&lease, &model).await {
+            Ok(called) => self.judge(called, lease).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -265,12 +268,14 @@ impl Dispatch {
         match backend.kind() {
             Kind::Remote(target) => {
                 let connections = self.upstreams.connections(backend, target);
-                let body = body(request, model);
-                let sent = (request.edited || model != request.model).then(|| body.clone());
+                let Adapted { body, changes, gathers } = target.adapt(body(request, model), model, request.dialect)?;
+                let changed = request.edited || model != request.model || !changes.is_empty();
+                let sent = changed.then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
                 let (dialect, asked) = (request.dialect, self.requests.any().dialect);
-                let call = remote::Call { id: *id, dialect, asked, headers, body, stream: request.stream };
-                Ok((connections.send(target, call).await?, sent))
+                let call = remote::Call { id: *id, dialect, asked, headers, body, stream: request.stream || gathers };
+                let answer = connections.send(target, call).await?;
+                Ok((Answer { adapted: changes, gathers, ..answer }, sent))
             }
             Kind::Local(engine) => {
                 let answer = engine.answer(local::Call { id: self.outgoing.id, model, request }).await?;
@@ -321,13 +326,17 @@ impl Dispatch {
         };
         Reply {
             status: answer.status,
-            headers: answer.headers,
+            headers: adapt::say(answer.headers, &answer.adapted),
+            adapted: answer.adapted,
+            gathers: answer.gathers,
             body: answer.body,
             timeouts,
             started: answer.started,
             upstream: backend.name().clone(),
             dialect,
             stream_usage: self.requests.any().stream_usage,
+            model: backend.name().clone(),
+            price: None,
             lease,
             sent,
             exposes_reasoning,
@@ -377,6 +386,14 @@ impl Tried {
     fn failed(error: Error) -> Self {
         let (next, _) = retry::after_error(&error);
         Self { outcome: Err(error), next, pause: Duration::ZERO }
+    }
+
+    /// Notes which model answers, and what it costs.
+    fn by(mut self, model: Arc<str>, price: Option<Arc<Price>>) -> Self {
+        if let Ok(reply) = &mut self.outcome {
+            (reply.model, reply.price) = (model, price);
+        }
+        self
     }
 
     /// Whether it gave something that is the caller's to see.

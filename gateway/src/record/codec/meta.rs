@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bill::{CostMeta, ThinkingMeta};
 use super::{Error, Names};
 use crate::config::Recording;
 use crate::exchange::{
@@ -62,6 +63,8 @@ pub(super) struct EndMeta<'a> {
     upstream_model: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream_reply_id: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    adapted: Vec<Text<'a>>,
     unkept_bytes: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     segments: Vec<SegmentMeta<'a>>,
@@ -78,6 +81,13 @@ pub(super) struct EndMeta<'a> {
     review: bool,
     usage: [Option<u64>; 4],
     timings: [Option<u64>; 5],
+    /// From here on: what frames of older versions do not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<CostMeta<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thinking: Option<ThinkingMeta>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -226,6 +236,7 @@ impl<'a> EndMeta<'a> {
             upstream: maybe(end.upstream.as_ref()),
             upstream_model: maybe(end.upstream_model.as_ref()),
             upstream_reply_id: maybe(end.upstream_reply_id.as_ref()),
+            adapted: end.adapted.iter().map(|change| text(change)).collect(),
             unkept_bytes: end.unkept_bytes,
             segments: end.segments.iter().map(SegmentMeta::of).collect(),
             finishes: end.finishes.iter().map(|(choice, why)| (*choice, text(why))).collect(),
@@ -242,6 +253,9 @@ impl<'a> EndMeta<'a> {
                 timings.first_answer.map(nanoseconds),
                 Some(nanoseconds(timings.total)),
             ],
+            written: usage.written,
+            cost: end.cost.as_ref().map(CostMeta::of),
+            thinking: end.thinking.as_ref().map(ThinkingMeta::of),
         }
     }
 
@@ -259,6 +273,7 @@ impl<'a> EndMeta<'a> {
         end.upstream = self.upstream.map(|name| Arc::from(name.as_ref()));
         end.upstream_model = owned(self.upstream_model);
         end.upstream_reply_id = owned(self.upstream_reply_id);
+        end.adapted = self.adapted.into_iter().map(Text::into_owned).collect();
         end.unkept_bytes = self.unkept_bytes;
         end.segments =
             self.segments.into_iter().zip(texts).map(|(meta, text)| meta.restore(text)).collect::<Result<_, _>>()?;
@@ -269,7 +284,9 @@ impl<'a> EndMeta<'a> {
         end.verdict = self.verdict.restore(names)?;
         end.review = self.review;
         let [prompt, completion, reasoning, cached] = self.usage;
-        end.usage = Usage { prompt, completion, reasoning, cached, written: None };
+        end.usage = Usage { prompt, completion, reasoning, cached, written: self.written };
+        end.cost = self.cost.map(CostMeta::restore).transpose()?;
+        end.thinking = self.thinking.map(ThinkingMeta::restore).transpose()?;
         let [screened, first_byte, first_reasoning, first_answer, total] =
             self.timings.map(|time| time.map(Duration::from_nanos));
         end.timings = Timings { screened, first_byte, first_reasoning, first_answer, total: total.unwrap_or_default() };

@@ -6,8 +6,10 @@
 //! | `header` | the 56 bytes that open every frame, and its checksums |
 //! | `payload` | an entry to and from the bytes behind the header |
 //! | `meta` | the JSON part |
+//! | `bill` | of it, what an exchange cost and how its model thought |
 //! | `names` | names that the records hold as `&'static str` |
 
+mod bill;
 mod header;
 mod meta;
 mod names;

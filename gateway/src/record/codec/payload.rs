@@ -180,6 +180,7 @@ fn empty_end(header: &Header) -> End {
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,
+        adapted: Vec::new(),
         received: Vec::new(),
         delivered: None,
         unkept_bytes: 0,
@@ -201,6 +202,8 @@ fn empty_end(header: &Header) -> End {
         },
         review: false,
         usage: Usage::default(),
+        cost: None,
+        thinking: None,
         timings: Timings::default(),
     }
 }

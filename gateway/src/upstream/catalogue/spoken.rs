@@ -8,7 +8,7 @@ impl Provider {
     /// further dialect is spoken there too if it usually shares the main one's address, and not at all if it has its own.
     #[must_use]
     pub fn spoken<'a>(&'a self, base: &'a str) -> Vec<(Dialect, &'a str)> {
-        let usual = self.base_url;
+        let usual = self.base_url.as_deref();
         let further = self.speaks.iter().filter_map(|(name, url)| {
             let place = match &**url {
                 "" => base,
@@ -18,11 +18,6 @@ impl Provider {
             };
             Some((Dialect::named(name)?, place))
         });
-        Dialect::named(self.dialect).map(|main| (main, base)).into_iter().chain(further).collect()
-    }
-
-    /// Whether the gateway knows all that it speaks.
-    pub(super) fn knows_its_dialects(&self) -> bool {
-        Dialect::named(self.dialect).is_some() && self.speaks.keys().all(|name| Dialect::named(name).is_some())
+        Dialect::named(&self.dialect).map(|main| (main, base)).into_iter().chain(further).collect()
     }
 }

@@ -106,8 +106,9 @@ impl Dispatch {
     /// Makes one call, and reads on until the reply says something.
     async fn lead(&self, entered: Entered) -> Ended {
         let Entered { candidate, began, mut lease, model } = entered;
+        let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
         let tried = match self.call(&lease, &model).await {
-            Ok(called) => self.judge(called, lease),
+            Ok(called) => self.judge(called, lease).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
