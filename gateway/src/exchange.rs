@@ -31,15 +31,39 @@ impl std::fmt::Display for ExchangeId {
 pub enum Dialect {
     /// OpenAI Chat Completions.
     OpenaiChat,
+    /// OpenAI Responses.
+    OpenaiResponses,
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Embeddings.
+    OpenaiEmbeddings,
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::OpenaiChat, Self::OpenaiResponses, Self::Anthropic, Self::OpenaiEmbeddings];
+
     /// Name in records, metrics and configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai-chat",
+            Self::OpenaiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::OpenaiEmbeddings => "openai-embeddings",
         }
+    }
+
+    /// The one of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// Whether requests and replies in it can be said in another: all that converse can.
+    #[must_use]
+    pub fn converses(self) -> bool {
+        self != Self::OpenaiEmbeddings
     }
 }
 
@@ -138,6 +162,8 @@ pub struct Request {
     pub tools: Option<String>,
     /// What the client said of sampling.
     pub sampling: Sampling,
+    /// Inputs that hold text which nobody can read, such as lists of token numbers.
+    pub unscannable: u32,
 }
 
 /// One message of a conversation.
@@ -163,8 +189,20 @@ pub struct Passage {
     pub role: Channel,
     /// The text, unescaped.
     pub text: String,
-    /// Where its JSON string (quotes included) stands in the request's `raw`.
+    /// Where it stands in the request's `raw`, quotes included.
     pub at: Range<usize>,
+    /// How it stands there.
+    pub written: Written,
+}
+
+/// How a text stands in the bytes of a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Written {
+    /// As a JSON string, escaped.
+    #[default]
+    Quoted,
+    /// As JSON itself: an object whose strings are what is read, as the input of a tool.
+    Bare,
 }
 
 /// Sampling as the client asked for it; absent fields are the upstream's to choose.
@@ -213,6 +251,8 @@ pub struct Observed {
     pub error: Option<String>,
     /// Whether this carries meaning: text, tool calls, a finish or an error; not a role, usage or padding alone.
     pub semantic: bool,
+    /// Whether it is the last event of its stream.
+    pub last: bool,
 }
 
 /// A run of text in a frame.
@@ -226,8 +266,12 @@ pub struct Delta {
     pub part: u32,
     /// The text, unescaped.
     pub text: String,
-    /// Where its JSON string (quotes included) stands in the bytes it was read from.
+    /// Where it stands in the bytes it was read from, quotes included.
     pub at: Range<usize>,
+    /// How it stands there.
+    pub written: Written,
+    /// Whether it is all of that text once more, not the next piece of it.
+    pub repeats: bool,
 }
 
 /// Token counts as the upstream gave them.
@@ -243,6 +287,20 @@ pub struct Usage {
     pub cached: Option<u64>,
     /// Prompt tokens that were written to a cache.
     pub written: Option<u64>,
+}
+
+impl Usage {
+    /// These counts, and those of an earlier one where these say nothing.
+    #[must_use]
+    pub fn or(self, earlier: Self) -> Self {
+        Self {
+            prompt: self.prompt.or(earlier.prompt),
+            completion: self.completion.or(earlier.completion),
+            reasoning: self.reasoning.or(earlier.reasoning),
+            cached: self.cached.or(earlier.cached),
+            written: self.written.or(earlier.written),
+        }
+    }
 }
 
 /// A stretch of one channel's whole text that something was found in.

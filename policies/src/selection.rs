@@ -94,6 +94,13 @@ impl Selection {
         replies.filter_map(|(_, plan)| plan.as_ref()).any(|plan| plan.holds)
     }
 
+    /// Whether a rule redacts or stops on one channel.
+    #[must_use]
+    pub fn enforces_on(&self, channel: Channel) -> bool {
+        let mut plans = Channel::ALL.iter().zip(&self.shared.plans);
+        plans.any(|(one, plan)| *one == channel && plan.as_ref().is_some_and(|plan| plan.holds))
+    }
+
     /// Whether what is found in one text may decide about another: some rule asks for topics.
     #[must_use]
     pub fn notes(&self) -> bool {

@@ -13,6 +13,7 @@ use super::resolve::close;
 use super::settings::{
     Adaptation, Candidate, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream, UpstreamKind,
 };
+use crate::exchange::Dialect;
 use crate::upstream::catalogue::{self, Catalogue, Quirks};
 
 /// Reads `catalogue`: the shipped providers with those of a file laid over them. With mistakes in it only the shipped
@@ -108,6 +109,7 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
     Some(UpstreamKind::Remote(Box::new(Remote {
         provider,
         base_url: base_url.unwrap_or_default(),
+        dialects: dialects(entry, shared),
         key: entry.secret(["key", "key_env", "key_file"], shared),
         roots: entry.path("roots", shared).map(|path| base.join(path)),
         catalogue: catalogue.digest().to_owned(),
@@ -116,6 +118,23 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
         idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
         concurrency: entry.optional_count("concurrency", shared),
     })))
+}
+
+/// What an upstream speaks, where that is not what the catalogue says of its provider.
+fn dialects(entry: &mut Table, shared: &mut Shared<'_>) -> Vec<Dialect> {
+    let names = entry.texts("dialects", &[], shared);
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        match Dialect::named(&name) {
+            Some(dialect) => found.push(dialect),
+            None => {
+                let known = Dialect::ALL.map(Dialect::name).join(", ");
+                let message = format!("`{name}` is not a dialect that the gateway speaks");
+                shared.mistake(entry.place_of("dialects"), message, Some(format!("known: {known}")));
+            }
+        }
+    }
+    found
 }
 
 fn local_model(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Issuer, Judging, Observe, Place, Reload, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
+use crate::exchange::Dialect;
 use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
@@ -329,6 +330,8 @@ pub struct Remote {
     pub provider: String,
     /// Base URL including the version segment, such as `https://api.deepseek.com/v1`.
     pub base_url: String,
+    /// What it speaks, the main dialect first, all under the base URL; empty means what the catalogue says.
+    pub dialects: Vec<Dialect>,
     /// Credential; `None` sends none.
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.

@@ -1,6 +1,16 @@
 //! Dialects: wire formats to canonical exchanges and back. All of it is pure; the pipeline names no wire format.
 
 mod openai_chat;
+mod openai_responses;
+
+mod anthropic;
+
+mod openai_embeddings;
+
+mod place;
+mod request;
+
+mod translate;
 
 use bytes::Bytes;
 
@@ -9,8 +19,9 @@ use crate::fault::Fault;
 use crate::stream::sse::Frame;
 
 pub use openai_chat::gather::Gathered;
-pub use openai_chat::request::Error as RequestError;
 pub use openai_chat::write;
+pub use request::Error as RequestError;
+pub use translate::{Translated, Translation, translate, translate_error};
 
 /// What a reply was seen to be, other than its dialect.
 #[derive(Debug)]
@@ -61,6 +72,9 @@ pub struct Closing {
 pub fn read_request(dialect: Dialect, raw: Bytes) -> Result<Request, RequestError> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::request::read(raw),
+        Dialect::OpenaiResponses => openai_responses::request::read(raw),
+        Dialect::Anthropic => anthropic::request::read(raw),
+        Dialect::OpenaiEmbeddings => openai_embeddings::read(raw),
     }
 }
 
@@ -71,6 +85,10 @@ pub fn read_request(dialect: Dialect, raw: Bytes) -> Result<Request, RequestErro
 pub fn read_chunk(dialect: Dialect, frame: &Frame) -> Result<Observed, Error> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::reply::read_frame(frame),
+        Dialect::OpenaiResponses => openai_responses::reply::read_frame(frame),
+        Dialect::Anthropic => anthropic::reply::read_frame(frame),
+        // It has no streams; what comes as one is passed on.
+        Dialect::OpenaiEmbeddings => Ok(Observed::default()),
     }
 }
 
@@ -81,6 +99,26 @@ pub fn read_chunk(dialect: Dialect, frame: &Frame) -> Result<Observed, Error> {
 pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Observed, Error> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::reply::read_whole(body),
+        Dialect::OpenaiResponses => openai_responses::reply::read_whole(body),
+        Dialect::Anthropic => anthropic::reply::read_whole(body),
+        Dialect::OpenaiEmbeddings => openai_embeddings::read_whole(body),
+    }
+}
+
+/// Whether events of a stream repeat, whole, texts that came before piece by piece.
+#[must_use]
+pub fn repeats(dialect: Dialect) -> bool {
+    dialect == Dialect::OpenaiResponses
+}
+
+/// How the vendor begins the ids of its replies.
+#[must_use]
+pub fn id_prefix(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenaiChat => "chatcmpl-",
+        Dialect::OpenaiResponses => "resp_",
+        Dialect::Anthropic => "msg_",
+        Dialect::OpenaiEmbeddings => "embd-",
     }
 }
 
@@ -88,7 +126,8 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Observed, Error> {
 #[must_use]
 pub fn write_error(dialect: Dialect, fault: &Fault) -> Bytes {
     match dialect {
-        Dialect::OpenaiChat => write::error(fault),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::error(fault),
+        Dialect::Anthropic => anthropic::write::error(fault),
     }
 }
 
@@ -96,7 +135,8 @@ pub fn write_error(dialect: Dialect, fault: &Fault) -> Bytes {
 #[must_use]
 pub fn write_models<'a>(dialect: Dialect, models: impl Iterator<Item = &'a str>) -> Bytes {
     match dialect {
-        Dialect::OpenaiChat => write::models(models),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::models(models),
+        Dialect::Anthropic => anthropic::write::models(models),
     }
 }
 
@@ -104,15 +144,24 @@ pub fn write_models<'a>(dialect: Dialect, models: impl Iterator<Item = &'a str>)
 #[must_use]
 pub fn write_model(dialect: Dialect, model: &str) -> Bytes {
     match dialect {
-        Dialect::OpenaiChat => write::model(model),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::model(model),
+        Dialect::Anthropic => anthropic::write::model(model),
     }
 }
 
-/// How a stream ends that a rule stopped.
+/// How a stream ends that a rule stopped, after what was delivered of it in this dialect.
 #[must_use]
-pub fn stop_frames(dialect: Dialect, head: &write::Head<'_>, choices: &[u32], message: Option<&str>) -> Closing {
+pub fn stop_frames(
+    dialect: Dialect,
+    delivered: &[u8],
+    head: &write::Head<'_>,
+    choices: &[u32],
+    message: Option<&str>,
+) -> Closing {
     match dialect {
-        Dialect::OpenaiChat => write::stop_frames(head, choices, message),
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::stop_frames(head, choices, message),
+        Dialect::OpenaiResponses => openai_responses::write::stop_frames(delivered, head, message),
+        Dialect::Anthropic => anthropic::write::stop_frames(delivered, head, message),
     }
 }
 
@@ -120,14 +169,18 @@ pub fn stop_frames(dialect: Dialect, head: &write::Head<'_>, choices: &[u32], me
 #[must_use]
 pub fn stop_reply(dialect: Dialect, head: &write::Head<'_>, message: Option<&str>) -> Bytes {
     match dialect {
-        Dialect::OpenaiChat => write::stop_reply(head, message),
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::stop_reply(head, message),
+        Dialect::OpenaiResponses => openai_responses::write::stop_reply(head, message),
+        Dialect::Anthropic => anthropic::write::stop_reply(head, message),
     }
 }
 
-/// How a stream ends that failed on its way.
+/// How a stream ends that failed on its way, after what was delivered of it in this dialect.
 #[must_use]
-pub fn error_frames(dialect: Dialect, fault: &Fault) -> Closing {
+pub fn error_frames(dialect: Dialect, delivered: &[u8], head: &write::Head<'_>, fault: &Fault) -> Closing {
     match dialect {
-        Dialect::OpenaiChat => write::error_frames(fault),
+        Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::error_frames(fault),
+        Dialect::OpenaiResponses => openai_responses::write::error_frames(delivered, head, fault),
+        Dialect::Anthropic => anthropic::write::error_frames(fault),
     }
 }

@@ -1,6 +1,7 @@
 //! What one exchange is accountable for: everything its last record will say, gathered as it happens, and written once.
 //! It decides nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,14 +15,14 @@ use super::kept::Kept;
 use crate::admit::Admission;
 use crate::config::Recording;
 use crate::cost::{Cost, Price};
-use crate::dialect::write::Head;
+use crate::dialect::{self, Translation, write::Head};
 use crate::exchange::{
     Caller, Channel, Dialect, Ending, ExchangeId, Observed, Request, Segment, Timings, Usage, Verdict,
 };
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
-use crate::screen::{self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, Watch, judge};
+use crate::screen::{self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, Watch, judge, unjudged};
 use crate::snapshot::Billed;
 use crate::thinking::Thinking;
 use crate::upstream::{Reply, Requests};
@@ -36,6 +37,8 @@ pub struct Account {
     pub id: ExchangeId,
     pub started: Instant,
     pub caller: Arc<Caller>,
+    /// What the client speaks.
+    pub dialect: Dialect,
     pub model: String,
     pub prompt: String,
     /// Bytes of the request.
@@ -105,7 +108,7 @@ impl Seen {
     pub fn note(&mut self, observed: &mut Observed) {
         self.finishes.append(&mut observed.finishes);
         if let Some(usage) = observed.usage {
-            self.usage = usage;
+            self.usage = usage.or(self.usage);
         }
         if observed.error.is_some() {
             self.error = observed.error.take();
@@ -161,7 +164,11 @@ impl Account {
     /// What a reply that the gateway itself ends must repeat of the upstream's.
     pub fn reply_head(&self) -> ReplyHead {
         ReplyHead {
-            id: self.seen.id.clone().unwrap_or_else(|| format!("chatcmpl-{}", self.id)),
+            id: self
+                .seen
+                .id
+                .clone()
+                .unwrap_or_else(|| format!("{}{}", dialect::id_prefix(self.dialect), self.id.0.simple())),
             model: self.seen.model.clone().unwrap_or_else(|| self.model.clone()),
             created: wall_clock().unix_timestamp(),
         }
@@ -180,9 +187,9 @@ impl Account {
     }
 
     /// What the client is told of a rule's stop: in the language of the prompt, where there is such a text.
-    pub fn told(&self, dialect: Dialect, stop: &Stop) -> Option<String> {
+    pub fn told(&self, stop: &Stop) -> Option<String> {
         let language = self.admission.snapshot.judge.language(&self.prompt);
-        stop.told(dialect, language).map(str::to_owned)
+        stop.told(self.dialect, language).map(str::to_owned)
     }
 
     /// Takes the rules that hold for single upstreams, and gives what the upstreams may see.
@@ -199,7 +206,18 @@ impl Account {
     pub fn gate(&self, reply: &Reply) -> Gate {
         let special = self.special.iter().find(|special| special.upstream == reply.upstream);
         let watch = special.map_or(&self.watch, |special| &special.watch);
-        Gate::new(watch.clone(), self.reply_limit(), reply.inline_reasoning())
+        let gate = Gate::new(watch.clone(), self.reply_limit(), reply.inline_reasoning());
+        gate.expecting_repeats(dialect::repeats(reply.dialect))
+    }
+
+    /// What puts a reply into the client's dialect, where the upstream speaks another.
+    pub fn translation(&self, reply: &Reply) -> Option<Box<Translation>> {
+        let foreign = reply.dialect != self.dialect;
+        foreign.then(|| {
+            let head = self.reply_head();
+            let inline = reply.inline_reasoning();
+            Box::new(Translation::new((reply.dialect, self.dialect), &head.borrow(), reply.stream_usage, inline))
+        })
     }
 
     /// Adds what rules find now that it is known who was called and what the model did.
@@ -268,6 +286,9 @@ impl Account {
 
     /// The verdict on the exchange: of several choices, that on the one which departs most from compliance.
     fn verdict(&self, ending: Ending, outcome: &Outcome) -> Verdict {
+        if !self.dialect.converses() {
+            return unjudged();
+        }
         let more = outcome.segments.iter().map(|segment| segment.choice).max().unwrap_or(0);
         let first = self.verdict_on(0, ending, outcome);
         (1..=more)
@@ -276,10 +297,8 @@ impl Account {
     }
 
     fn verdict_on(&self, choice: u32, ending: Ending, outcome: &Outcome) -> Verdict {
-        let text = |channel| {
-            let mut texts = outcome.segments.iter().filter(|it| it.choice == choice && it.channel == channel);
-            texts.next().map(|segment| segment.text.as_str())
-        };
+        let text = |channel| joined(&outcome.segments, choice, channel);
+        let (reasoning, answer, refusal) = (text(Channel::Reasoning), text(Channel::Answer), text(Channel::Refusal));
         let host_error = match (&outcome.host_error, &self.seen.error) {
             (Some((status, body)), _) => {
                 Some(HostError { status: Some(*status), body: std::str::from_utf8(body).unwrap_or_default() })
@@ -290,9 +309,9 @@ impl Account {
         let finish = self.seen.finishes.iter().find(|(of, _)| *of == choice);
         let case = Case {
             prompt: &self.prompt,
-            reasoning: text(Channel::Reasoning),
-            answer: text(Channel::Answer).unwrap_or_default(),
-            refusal: text(Channel::Refusal),
+            reasoning: reasoning.as_deref(),
+            answer: answer.as_deref().unwrap_or_default(),
+            refusal: refusal.as_deref(),
             finish: finish.map(|(_, finish)| finish.as_str()),
             error: host_error,
             ending: Some(ending),
@@ -356,6 +375,21 @@ impl Account {
             metrics.finding(&finding.rule, finding.action.name(), finding.enforced.name());
         }
     }
+}
+
+/// All that a choice said on a channel. It may stand in several blocks, or under several names once more.
+fn joined(segments: &[Segment], choice: u32, channel: Channel) -> Option<Cow<'_, str>> {
+    let mut texts = segments.iter().filter(|it| it.choice == choice && it.channel == channel);
+    let mut whole = Cow::Borrowed(texts.next()?.text.as_str());
+    for next in texts {
+        if whole.contains(&next.text) {
+            continue;
+        }
+        let whole = whole.to_mut();
+        whole.push_str("\n\n");
+        whole.push_str(&next.text);
+    }
+    Some(whole)
 }
 
 /// How far a verdict is from compliance; `failed` says nothing, so any other goes before it.

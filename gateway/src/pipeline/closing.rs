@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::account::{Account, Closed, Outcome};
 use super::flow::{Flow, Stage};
 use crate::config::Recording;
 use crate::dialect;
-use crate::exchange::Ending;
+use crate::exchange::{Ending, Observed};
 use crate::fault::Fault;
-use crate::stream::sse::Frames;
+use crate::stream::sse::{Frame, Frames, Kind};
 use crate::upstream::Reply;
 
 /// Why an exchange failed whose stream carried an error.
@@ -23,7 +23,43 @@ impl Flow {
         if !self.flush() {
             return;
         }
+        self.complete(last).await;
+    }
+
+    /// The upstream's last event came, which may itself say something that must be screened.
+    pub(super) async fn last_word(&mut self, bytes: Bytes, observed: Observed) {
+        let mut released = Vec::new();
+        self.screen(bytes, observed, &mut released);
+        self.gate.finish(&mut released);
+        // What some servers send behind it belongs to it.
+        let mut last = released.pop().map(BytesMut::from).filter(|_| self.gate.stopped().is_none());
+        while let (Some(last), Some(Ok(Frame { bytes, kind: Kind::Done | Kind::Other }))) =
+            (&mut last, self.frames.next())
+        {
+            last.extend_from_slice(&bytes);
+        }
+        self.give(released);
+        if self.gate.stopped().is_some() {
+            return self.stopped();
+        }
+        self.complete(last.map(BytesMut::freeze)).await;
+    }
+
+    /// All that the upstream had to say was said.
+    async fn complete(&mut self, last: Option<Bytes>) {
         self.lingers = last.is_some() && !self.has_closed().await;
+        let last = match &mut self.translation {
+            None => last,
+            Some(translation) => {
+                let mut body = last.map(|last| translation.push(last)).map(BytesMut::from).unwrap_or_default();
+                let closing = translation.finish();
+                body.extend_from_slice(&closing.body);
+                if !body.is_empty() {
+                    self.hand(body.freeze(), true);
+                }
+                Some(closing.last).filter(|last| !last.is_empty())
+            }
+        };
         // An error that came in the stream has left as it came, and is the upstream's.
         match self.account.as_ref().and_then(|account| account.seen.error.as_deref()) {
             Some(error) => {
@@ -45,10 +81,11 @@ impl Flow {
         let stop = self.gate.stopped().cloned().unwrap_or_default();
         let choices: Vec<u32> = self.gate.choices().collect();
         let Some(account) = &self.account else { return };
-        let (head, message) = (account.reply_head(), account.told(self.dialect, &stop));
-        let frames = dialect::stop_frames(self.dialect, &head.borrow(), &choices, message.as_deref());
+        let (head, message) = (account.reply_head(), account.told(&stop));
+        let delivered = self.delivered.so_far(&account.received);
+        let frames = dialect::stop_frames(self.spoken, delivered, &head.borrow(), &choices, message.as_deref());
         self.reply.lease.succeed();
-        self.hand(frames.body, true);
+        self.hand_some(frames.body);
         self.close(Ending::Stopped, None, Some(frames.last));
     }
 
@@ -98,6 +135,8 @@ impl Flow {
         account.take_over(&next);
         // Nothing with meaning has gone through it yet.
         self.gate = account.gate(&next);
+        self.dialect = next.dialect;
+        self.translation = account.translation(&next);
         self.frames = Frames::new(account.admission.snapshot.config.limits.event_bytes);
         self.prelude.clear();
         self.held = 0;
@@ -118,8 +157,10 @@ impl Flow {
             self.early_fault = Some(error);
             return self.close(ending, Some(fault), None);
         }
-        let frames = dialect::error_frames(self.dialect, &error);
-        self.hand(frames.body, true);
+        let Some(account) = &self.account else { return };
+        let (head, delivered) = (account.reply_head(), self.delivered.so_far(&account.received));
+        let frames = dialect::error_frames(self.spoken, delivered, &head.borrow(), &error);
+        self.hand_some(frames.body);
         self.close(ending, Some(fault), Some(frames.last));
     }
 
@@ -137,6 +178,13 @@ impl Flow {
         matches!(self.stage, Stage::Reading)
     }
 
+    /// Hands over what the gateway itself says, if anything.
+    fn hand_some(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.hand(bytes, true);
+        }
+    }
+
     /// Ends a reply that is made for its reader alone, who has left.
     pub(super) fn abandon(&mut self) {
         if matches!(self.stage, Stage::Reading) && self.reply.ends_with_reader() {
@@ -147,7 +195,7 @@ impl Flow {
     /// Writes the record; the last frame waits for it where that was promised.
     fn close(&mut self, ending: Ending, fault: Option<String>, last: Option<Bytes>) {
         let Some(mut account) = self.account.take() else { return };
-        let changed = self.gate.changed() || self.left || ending != Ending::Complete;
+        let changed = self.gate.changed() || self.translation.is_some() || self.left || ending != Ending::Complete;
         let delivered = std::mem::take(&mut self.delivered);
         let delivered = changed.then(|| {
             let last = last.as_ref().filter(|_| !self.left);

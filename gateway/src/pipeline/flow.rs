@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft};
 use super::kept::Delivered;
 use crate::admit::Phase;
-use crate::dialect;
+use crate::dialect::{self, Translation};
 use crate::exchange::{Channel, Dialect, Ending, ExchangeId, Observed};
 use crate::fault::Fault;
 use crate::record::Durable;
@@ -39,7 +39,12 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The state of a streamed reply.
 pub struct Flow {
     pub(super) account: Option<Account>,
+    /// What the upstream speaks.
     pub(super) dialect: Dialect,
+    /// What the client speaks.
+    pub(super) spoken: Dialect,
+    /// Set where that is not the same.
+    pub(super) translation: Option<Box<Translation>>,
     pub(super) dispatch: Dispatch,
     pub(super) reply: Reply,
     pub(super) frames: Frames,
@@ -92,7 +97,9 @@ impl Flow {
     pub fn new(account: Account, dispatch: Dispatch, reply: Reply) -> Box<Self> {
         let limits = &account.admission.snapshot.config.limits;
         Box::new(Self {
-            dialect: Dialect::OpenaiChat,
+            dialect: reply.dialect,
+            spoken: account.dialect,
+            translation: account.translation(&reply),
             frames: Frames::new(limits.event_bytes),
             gate: account.gate(&reply),
             client_left: account.client_left.clone(),
@@ -296,6 +303,10 @@ impl Flow {
             }
             self.semantic = Some(Instant::now());
         }
+        if observed.last {
+            self.let_prelude_through();
+            return self.last_word(bytes, observed).await;
+        }
         if self.semantic.is_none() {
             return self.hold(bytes, observed).await;
         }
@@ -334,9 +345,18 @@ impl Flow {
         }
     }
 
-    fn let_through(&mut self, bytes: Bytes, mut observed: Observed) {
+    fn let_through(&mut self, bytes: Bytes, observed: Observed) {
         let mut released = Vec::with_capacity(1);
-        self.gate.push(bytes, &observed, &mut released);
+        self.screen(bytes, observed, &mut released);
+        self.give(released);
+        if self.gate.stopped().is_some() {
+            self.stopped();
+        }
+    }
+
+    /// Takes a frame through the gate, and takes note of what it says.
+    pub(super) fn screen(&mut self, bytes: Bytes, mut observed: Observed, released: &mut Vec<Bytes>) {
+        self.gate.push(bytes, &observed, released);
         if let Some(account) = &mut self.account {
             for delta in &observed.deltas {
                 let thinking = delta.channel == Channel::Answer
@@ -346,17 +366,21 @@ impl Flow {
             }
             account.seen.note(&mut observed);
         }
-        self.give(released);
-        if self.gate.stopped().is_some() {
-            self.stopped();
-        }
     }
 
-    /// Hands frames that the gate has released to the client.
+    /// Hands frames that the gate has released to the client, in its dialect.
     pub(super) fn give(&mut self, released: Vec<Bytes>) {
         let changed = self.gate.changed();
         for bytes in released {
-            self.hand(bytes, changed);
+            match &mut self.translation {
+                None => self.hand(bytes, changed),
+                Some(translation) => {
+                    let told = translation.push(bytes);
+                    if !told.is_empty() {
+                        self.hand(told, true);
+                    }
+                }
+            }
         }
     }
 

@@ -51,6 +51,24 @@ pub(super) fn fault(dialect: Dialect, id: Option<ExchangeId>, fault: &Fault) -> 
     response
 }
 
+/// Why a path that vendors know is not served; `None` for any other.
+pub(super) fn unsupported(path: &str) -> Option<&'static str> {
+    let rest = path.strip_prefix("/v1/")?;
+    match rest {
+        "messages/count_tokens" => {
+            Some("The gateway does not count tokens: the usage of a reply says how many it took.")
+        }
+        "completions" => Some("Legacy completions are not served: use /v1/chat/completions."),
+        _ if rest.starts_with("messages/batches") || rest.starts_with("batches") => {
+            Some("Batches are not served: what is asked in them could not be screened before it is answered.")
+        }
+        _ if rest.starts_with("responses/") || rest.starts_with("conversations") => {
+            Some("The gateway keeps no replies for later calls: send the conversation in `input`.")
+        }
+        _ => None,
+    }
+}
+
 /// A response of JSON.
 pub(super) fn json(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::from(body));
@@ -71,7 +89,13 @@ fn passes(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(
         name,
-        "content-type" | "cache-control" | "retry-after" | "content-language" | "x-should-retry" | "x-candor-adapted"
+        "content-type"
+            | "cache-control"
+            | "retry-after"
+            | "content-language"
+            | "x-should-retry"
+            | "x-candor-adapted"
+            | "x-candor-dropped"
     ) || name.starts_with("x-ratelimit-")
         || name.starts_with("openai-")
         || name.starts_with("anthropic-ratelimit-")

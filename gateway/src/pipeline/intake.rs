@@ -27,7 +27,7 @@ use crate::screen::{Clearance, Courses, Found, Stop, Watch};
 use crate::upstream::Outgoing;
 
 /// Request headers that are recorded: who and what the client is, never what it proves itself by.
-const RECORDED: [&str; 10] = [
+const RECORDED: [&str; 12] = [
     "user-agent",
     "content-type",
     "accept",
@@ -35,14 +35,25 @@ const RECORDED: [&str; 10] = [
     "openai-organization",
     "openai-project",
     "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
     "x-stainless-lang",
     "x-stainless-package-version",
     "traceparent",
 ];
 
 /// Request headers that go on to the upstream.
-const FORWARDED: [&str; 7] =
-    ["accept", "openai-beta", "http-referer", "x-title", "idempotency-key", "traceparent", "tracestate"];
+const FORWARDED: [&str; 9] = [
+    "accept",
+    "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
+    "http-referer",
+    "x-title",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+];
 
 /// Characters of a prompt that its record keeps for lists.
 const PREVIEW: usize = 200;
@@ -51,6 +62,8 @@ const PREVIEW: usize = 200;
 pub(super) struct Arrival {
     pub gateway: Arc<Gateway>,
     pub id: ExchangeId,
+    /// What the client speaks.
+    pub dialect: Dialect,
     pub started: Instant,
     pub at: OffsetDateTime,
     pub peer: Peer,
@@ -90,7 +103,7 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
 
 /// As [`take`], of a body that is here.
 pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
-    let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
+    let request = match dialect::read_request(arrival.dialect, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
@@ -108,16 +121,19 @@ pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<T
         (None, Err(error)) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
+    let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
+    if request.unscannable > 0 && watch.enforces_on_prompts() {
+        return Err(reject(arrival, raw, unscannable()).await);
+    }
     let shadow = Errand::of(&arrival, &route, &raw);
     let mut begin = begin(&arrival, &request, raw, route.recording);
-    let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
     let clearance = watch.clear(request, &route.candidates, &mut found);
     let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
     begin.recording = promised(&found, &clearance, route.recording);
     let recording = begin.recording;
     let Ok(mut slot) = arrival.gateway.recorder.reserve(recording) else {
         arrival.gateway.metrics.rejected("record");
-        return Err(Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &whole::unrecorded())));
+        return Err(Box::new(head::fault(arrival.dialect, Some(arrival.id), &whole::unrecorded())));
     };
     let durable = slot.begin(begin);
     let mut outgoing = outgoing(&arrival);
@@ -127,6 +143,12 @@ pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<T
     // What a rule stopped goes nowhere else either.
     let shadow = shadow.filter(|_| matches!(clearance, Clearance::Pass(_)));
     Ok(Box::new(Taken { account, clearance, route, durable, outgoing, shadow }))
+}
+
+/// What holds no text that anybody could read is not let past rules about text.
+fn unscannable() -> Fault {
+    let message = "Your organisation's content rules cannot read token numbers: send the input as text.";
+    Fault::invalid("unscannable_input", message).with_parameter("input")
 }
 
 /// What is promised of the record: what the route promises, or more where a rule demands it.
@@ -140,7 +162,7 @@ fn promised(found: &Found, clearance: &Clearance, route: Recording) -> Recording
 
 /// A rule stopped the prompt: the caller learns that, and the record says why.
 pub(super) async fn stopped(account: Account, stop: &Stop) -> Response<ReplyBody> {
-    let message = account.told(Dialect::OpenaiChat, stop);
+    let message = account.told(stop);
     let message =
         message.unwrap_or_else(|| "The request was stopped by a content rule of your organisation.".to_owned());
     let fault = Fault::invalid("content_policy_violation", message);
@@ -150,14 +172,14 @@ pub(super) async fn stopped(account: Account, stop: &Stop) -> Response<ReplyBody
 /// Nobody who serves the model satisfies what rules demand of the route.
 pub(super) async fn unrouted(account: Account, stop: &Stop) -> Response<ReplyBody> {
     let mut fault = Fault::from(route::Error::Unpermitted);
-    if let Some(message) = account.told(Dialect::OpenaiChat, stop) {
+    if let Some(message) = account.told(stop) {
         fault.message = message;
     }
     refuse(account, "no candidate satisfies what rules demand of the route", fault).await
 }
 
 async fn refuse(account: Account, why: &str, fault: Fault) -> Response<ReplyBody> {
-    let id = account.id;
+    let (id, dialect) = (account.id, account.dialect);
     let closed = account.close(Outcome {
         ending: Some(Ending::Stopped),
         status: fault.status,
@@ -165,18 +187,18 @@ async fn refuse(account: Account, why: &str, fault: Fault) -> Response<ReplyBody
         ..Outcome::default()
     });
     if !closed.keeps_promise().await {
-        return head::fault(Dialect::OpenaiChat, Some(id), &whole::unrecorded());
+        return head::fault(dialect, Some(id), &whole::unrecorded());
     }
-    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+    head::fault(dialect, Some(id), &fault)
 }
 
 /// Records and answers a request that could not be taken.
 async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
     let Ok(mut slot) = arrival.gateway.recorder.reserve(Recording::BestEffort) else {
-        return Box::new(head::fault(Dialect::OpenaiChat, Some(arrival.id), &fault));
+        return Box::new(head::fault(arrival.dialect, Some(arrival.id), &fault));
     };
     let unread = Request {
-        dialect: Dialect::OpenaiChat,
+        dialect: arrival.dialect,
         raw: raw.clone(),
         edited: false,
         model: String::new(),
@@ -187,6 +209,7 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         messages: Vec::new(),
         tools: None,
         sampling: crate::exchange::Sampling::default(),
+        unscannable: 0,
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
     let watch = arrival.admission.snapshot.rules.watch(&arrival.known.caller, "", arrival.at);
@@ -234,6 +257,7 @@ struct Asked {
     model: String,
     stream: bool,
     question: String,
+    unscannable: u32,
     bytes: usize,
 }
 
@@ -243,6 +267,7 @@ impl Asked {
             model: request.model.clone(),
             stream: request.stream,
             question: Account::question(request),
+            unscannable: request.unscannable,
             bytes: request.raw.len(),
         }
     }
@@ -256,6 +281,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         id: arrival.id,
         started: arrival.started,
         caller: arrival.known.caller,
+        dialect: arrival.dialect,
         model: asked.model,
         prompt: asked.question,
         asked: asked.bytes,
@@ -275,7 +301,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         billed: None,
         streamed: false,
         exposes_reasoning: None,
-        seen: Seen::default(),
+        seen: Seen { unread: asked.unscannable, ..Seen::default() },
         timings: Timings::default(),
     }
 }

@@ -321,7 +321,7 @@ impl Errand {
             true => gathered::whole(&heard.received, limit).map_err(Silence::Failed)?,
             false => heard.received.clone().freeze(),
         };
-        let observed = dialect::read_reply(Dialect::OpenaiChat, &whole);
+        let observed = dialect::read_reply(reply.dialect, &whole);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }

@@ -80,6 +80,11 @@ impl Delivered {
         }
     }
 
+    /// What went to the client so far, as much of it as was kept.
+    pub(super) fn so_far<'a>(&'a self, received: &'a Kept) -> &'a [u8] {
+        self.own.as_ref().map_or_else(|| received.first(self.same), |own| &own.bytes)
+    }
+
     /// All that went to the client.
     pub(super) fn into_parts(mut self, received: &Kept) -> Vec<Bytes> {
         self.part_from(received);

@@ -74,26 +74,30 @@ impl Gateway {
         if let Some((status, kind, body)) = self.health.answer(request.uri().path(), peer.address) {
             return head::text(status, kind, body);
         }
-        let dialect = Dialect::OpenaiChat;
-        match (request.method(), request.uri().path()) {
-            (&Method::POST, "/v1/chat/completions") => {
+        let (path, dialect) = (request.uri().path(), spoken(request.uri().path(), request.headers()));
+        match (request.method(), path) {
+            (&Method::POST, CHAT | RESPONSES | MESSAGES | EMBEDDINGS) => {
                 let client_left: ClientLeft = Arc::new(AtomicBool::new(false));
                 let id = ExchangeId::begin();
                 let echoed = request.headers().get(head::REQUEST_ID).cloned();
-                let work = exchange(self, id, request, peer, client_left.clone());
+                let work = exchange(self, id, (dialect, request), peer, client_left.clone());
                 let mut response = Attended::new(work, client_left).await;
                 if let Some(echoed) = echoed {
                     response.headers_mut().insert(head::CLIENT_REQUEST_ID, echoed);
                 }
                 response
             }
-            (&Method::GET, "/v1/models") => self.models(request.headers(), &peer),
-            (&Method::GET, path) if path.starts_with(MODEL) => self.model(request.headers(), &peer, path),
-            (_, "/v1/chat/completions" | "/v1/models") => head::fault(
+            (&Method::GET, MODELS) => self.models(dialect, request.headers(), &peer),
+            (&Method::GET, path) if path.starts_with(MODEL) => self.model(dialect, request.headers(), &peer, path),
+            (_, CHAT | RESPONSES | MESSAGES | EMBEDDINGS | MODELS) => head::fault(
                 dialect,
                 None,
                 &Fault::refused(405, "method_not_allowed", "This path does not take that method."),
             ),
+            (_, path) if head::unsupported(path).is_some() => {
+                let why = head::unsupported(path).unwrap_or_default();
+                head::fault(dialect, None, &Fault::refused(404, "unsupported_path", why))
+            }
             (_, path) => {
                 let message = format!("Unknown request URL: {}", path.chars().take(200).collect::<String>());
                 head::fault(dialect, None, &Fault::refused(404, "unknown_url", message))
@@ -101,22 +105,22 @@ impl Gateway {
         }
     }
 
-    fn models(&self, headers: &HeaderMap, peer: &Peer) -> Response<ReplyBody> {
+    fn models(&self, dialect: Dialect, headers: &HeaderMap, peer: &Peer) -> Response<ReplyBody> {
         match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
             Ok(known) => {
                 let snapshot = self.snapshot.load();
                 let models = snapshot.routes.models().filter(|model| known.may_use(model, &snapshot.config.teams));
-                let body = dialect::write_models(Dialect::OpenaiChat, models);
+                let body = dialect::write_models(dialect, models);
                 head::json(StatusCode::OK, body)
             }
-            Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
+            Err(error) => head::fault(dialect, None, &error.into()),
         }
     }
 
-    fn model(&self, headers: &HeaderMap, peer: &Peer, path: &str) -> Response<ReplyBody> {
+    fn model(&self, dialect: Dialect, headers: &HeaderMap, peer: &Peer, path: &str) -> Response<ReplyBody> {
         let known = match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
             Ok(known) => known,
-            Err(error) => return head::fault(Dialect::OpenaiChat, None, &error.into()),
+            Err(error) => return head::fault(dialect, None, &error.into()),
         };
         let name = path.strip_prefix(MODEL).unwrap_or_default();
         let snapshot = self.snapshot.load();
@@ -124,25 +128,41 @@ impl Gateway {
         // What may not be used is not there.
         let hidden = || route::Error::UnknownModel(name.to_owned());
         match route.and_then(|_| known.may_use(name, &snapshot.config.teams).then_some(()).ok_or_else(hidden)) {
-            Ok(()) => head::json(StatusCode::OK, dialect::write_model(Dialect::OpenaiChat, name)),
-            Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
+            Ok(()) => head::json(StatusCode::OK, dialect::write_model(dialect, name)),
+            Err(error) => head::fault(dialect, None, &error.into()),
         }
     }
 }
 
-/// Where one model is asked for by name.
+/// Where the dialects are spoken.
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
+const MESSAGES: &str = "/v1/messages";
+const EMBEDDINGS: &str = "/v1/embeddings";
+/// Where models are listed, and where one is asked for by name.
+const MODELS: &str = "/v1/models";
 const MODEL: &str = "/v1/models/";
+
+/// The dialect that a client speaks: that of the path, or of its headers where all dialects share the path.
+fn spoken(path: &str, headers: &HeaderMap) -> Dialect {
+    match path {
+        CHAT => Dialect::OpenaiChat,
+        RESPONSES => Dialect::OpenaiResponses,
+        EMBEDDINGS => Dialect::OpenaiEmbeddings,
+        _ if path.starts_with(MESSAGES) || headers.contains_key("anthropic-version") => Dialect::Anthropic,
+        _ => Dialect::OpenaiChat,
+    }
+}
 
 /// The steps of one exchange, in order.
 async fn exchange(
     gateway: Arc<Gateway>,
     id: ExchangeId,
-    request: Request<Incoming>,
+    (dialect, request): (Dialect, Request<Incoming>),
     peer: Peer,
     client_left: ClientLeft,
 ) -> Response<ReplyBody> {
     let (started, at) = (Instant::now(), wall_clock());
-    let dialect = Dialect::OpenaiChat;
     let (parts, body) = request.into_parts();
 
     // Identify.
@@ -175,6 +195,7 @@ async fn exchange(
     let arrival = intake::Arrival {
         gateway,
         id,
+        dialect,
         started,
         at,
         peer,
@@ -243,7 +264,7 @@ async fn relay(flow: Box<Flow>) -> Response<ReplyBody> {
     let (id, status, headers) = flow.head();
     let (flow, first) = flow.step().await;
     if let Some(fault) = flow.early_fault() {
-        return head::fault(Dialect::OpenaiChat, Some(id), fault);
+        return head::fault(flow.spoken, Some(id), fault);
     }
     match first {
         Some(first) => head::reply(id, status, &headers, ReplyBody::Flowing(Flowing::new(first, flow))),

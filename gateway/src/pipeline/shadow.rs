@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{Gateway, intake, judging};
-use crate::exchange::{ExchangeId, Peer};
+use crate::exchange::{Dialect, ExchangeId, Peer};
 use crate::identify::Known;
 use crate::limits::Hold;
 use crate::record::wall_clock;
@@ -23,6 +23,8 @@ pub(super) struct Errand {
     snapshot: Arc<Snapshot>,
     shadowed: ExchangeId,
     known: Known,
+    /// What the client speaks.
+    dialect: Dialect,
     peer: Peer,
     headers: HeaderMap,
     raw: Bytes,
@@ -47,6 +49,7 @@ impl Errand {
             snapshot: arrival.admission.snapshot.clone(),
             shadowed: arrival.id,
             known: arrival.known.clone(),
+            dialect: arrival.dialect,
             peer: arrival.peer.clone(),
             headers: arrival.headers.clone(),
             raw: raw.clone(),
@@ -62,12 +65,13 @@ impl Errand {
     }
 
     async fn ask(self) {
-        let Self { gateway, snapshot, shadowed, known, peer, headers, raw, shadow } = self;
+        let Self { gateway, snapshot, dialect, shadowed, known, peer, headers, raw, shadow } = self;
         // It counts as an exchange that runs: a full house comes first, and a shutdown waits for it.
         let Ok(admission) = gateway.door.admit(snapshot, Hold::default()) else { return };
         let arrival = intake::Arrival {
             gateway,
             id: ExchangeId::begin(),
+            dialect,
             started: Instant::now(),
             at: wall_clock(),
             peer,

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use tokio::time::Instant;
 
 use super::account::{Account, Outcome};
@@ -10,7 +11,7 @@ use super::gathered;
 use super::head;
 use crate::admit::Phase;
 use crate::dialect;
-use crate::exchange::{Channel, Delta, Dialect, Ending, Observed};
+use crate::exchange::{Channel, Delta, Ending, Observed};
 use crate::fault::Fault;
 use crate::upstream::{Dispatch, Reply};
 
@@ -153,7 +154,7 @@ async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread>
 
 /// Reads a successful reply, and tells its upstream's health. One that is an error gets the status of one.
 fn understand(reply: &mut Reply, body: &[u8]) -> Result<Observed, Unread> {
-    let observed = match dialect::read_reply(Dialect::OpenaiChat, body) {
+    let observed = match dialect::read_reply(reply.dialect, body) {
         Ok(observed) => observed,
         Err(error) => {
             reply.lease.fail();
@@ -185,7 +186,7 @@ async fn screened(
     body: Bytes,
     mut observed: Observed,
 ) -> http::Response<ReplyBody> {
-    let dialect = Dialect::OpenaiChat;
+    let spoken = account.dialect;
     account.seen.note(&mut observed);
     note_times(&mut account, &observed.deltas);
     let mut gate = account.gate(&reply);
@@ -200,14 +201,18 @@ async fn screened(
     account.found.append(found);
     let bytes = match &stop {
         Some(stop) => {
-            let told = account.told(dialect, stop);
-            dialect::stop_reply(dialect, &account.reply_head().borrow(), told.as_deref())
+            let told = account.told(stop);
+            dialect::stop_reply(spoken, &account.reply_head().borrow(), told.as_deref())
         }
-        None => out.pop().unwrap_or_default(),
+        None => match account.translation(&reply) {
+            None => out.pop().unwrap_or_default(),
+            Some(translation) => translation.whole(&out.pop().unwrap_or_default()),
+        },
     };
     let id = account.id;
     let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
-    let delivered = (changed || stop.is_some() || reply.gathers).then(|| vec![bytes.clone()]);
+    let delivered =
+        (changed || stop.is_some() || reply.gathers || reply.dialect != spoken).then(|| vec![bytes.clone()]);
     let closed = account.close(Outcome {
         ending: Some(ending),
         status: reply.status.as_u16(),
@@ -216,7 +221,7 @@ async fn screened(
         ..Outcome::default()
     });
     if !closed.keeps_promise().await {
-        return head::fault(dialect, Some(id), &unrecorded());
+        return head::fault(spoken, Some(id), &unrecorded());
     }
     head::reply(id, reply.status, &reply.headers, bytes.into())
 }
@@ -231,7 +236,7 @@ fn note_times(account: &mut Account, deltas: &[Delta]) {
 
 /// The upstream answered with an error status: the caller gets it as it came, unless it speaks of our credentials.
 async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
-    let id = account.id;
+    let (id, spoken) = (account.id, account.dialect);
     let ours = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
     // A proxy's page is no error of the dialect, and may say more of the upstream's house than is the client's business.
     let page = body.trim_ascii_start().starts_with(b"<");
@@ -255,18 +260,23 @@ async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<
     };
     drop(account.close(outcome));
     if hidden {
-        head::fault(Dialect::OpenaiChat, Some(id), &fault)
-    } else {
+        head::fault(spoken, Some(id), &fault)
+    } else if reply.dialect == spoken {
         head::reply(id, reply.status, &reply.headers, body.into())
+    } else {
+        let told = dialect::translate_error(spoken, reply.status.as_u16(), &body);
+        let mut headers = reply.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head::reply(id, reply.status, &headers, told.into())
     }
 }
 
 /// Ends an exchange that got no reply.
 pub(super) async fn failed(account: Account, ending: Ending, text: String, fault: Fault) -> http::Response<ReplyBody> {
-    let id = account.id;
+    let (id, spoken) = (account.id, account.dialect);
     let outcome = Outcome { ending: Some(ending), status: fault.status, fault: Some(text), ..Outcome::default() };
     drop(account.close(outcome));
-    head::fault(Dialect::OpenaiChat, Some(id), &fault)
+    head::fault(spoken, Some(id), &fault)
 }
 
 /// The promise of a durable record could not be kept.

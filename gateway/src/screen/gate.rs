@@ -14,7 +14,7 @@ use super::courses::Courses;
 use super::found::Found;
 use super::rules::Watch;
 use super::track::{Redaction, Scope, Track, merged};
-use crate::exchange::{Channel, Dialect, Observed, Segment};
+use crate::exchange::{Channel, Delta, Dialect, Observed, Segment, Written};
 use crate::stream::reasoning::Splitter;
 use crate::stream::splice;
 
@@ -49,8 +49,11 @@ pub struct Parcel {
 struct Piece {
     wire: usize,
     span: Range<usize>,
-    /// The JSON string token in the parcel's bytes.
+    /// The JSON string token, or the JSON, in the parcel's bytes.
     at: Range<usize>,
+    written: Written,
+    /// Whether it is all of the text once more.
+    repeats: bool,
 }
 
 /// A text as the frames carry it. Usually it is one track; with inline marks its runs go to two.
@@ -88,6 +91,8 @@ pub struct Gate {
     /// The track that each choice wrote to last.
     current: Vec<(u32, usize)>,
     queue: VecDeque<Parcel>,
+    /// Whether texts may come a second time, whole.
+    repeats: bool,
     found: Found,
     changed: bool,
     stop: Option<Stop>,
@@ -106,10 +111,18 @@ impl Gate {
             courses: Courses::default(),
             current: Vec::new(),
             queue: VecDeque::new(),
+            repeats: false,
             found: Found::default(),
             changed: false,
             stop: None,
         }
+    }
+
+    /// Says that texts may come a second time, whole: what was changed in them is remembered.
+    #[must_use]
+    pub fn expecting_repeats(mut self, repeats: bool) -> Self {
+        self.repeats = repeats;
+        self
     }
 
     /// Takes a frame with the texts that stand in it, and gives what may leave now.
@@ -120,9 +133,8 @@ impl Gate {
         }
         let mut pieces = Vec::with_capacity(observed.deltas.len());
         for delta in &observed.deltas {
-            let wire = self.wire(delta.choice, delta.channel, delta.part);
-            let span = self.extend(wire, &delta.text);
-            pieces.push(Piece { wire, span, at: delta.at.clone() });
+            let (wire, span, repeats) = if delta.repeats { self.repeat(delta) } else { self.append(delta) };
+            pieces.push(Piece { wire, span, at: delta.at.clone(), written: delta.written, repeats });
         }
         let closes = !observed.finishes.is_empty();
         self.queue.push_back(Parcel { bytes, pieces, echoes: observed.echoes.clone(), closes });
@@ -204,6 +216,38 @@ impl Gate {
             self.wires.push(Wire { choice, channel, part, length: 0, resolved: 0, splitter, runs: Vec::new() });
             self.wires.len() - 1
         })
+    }
+
+    fn append(&mut self, delta: &Delta) -> (usize, Range<usize>, bool) {
+        let wire = self.wire(delta.choice, delta.channel, delta.part);
+        let span = self.extend(wire, &delta.text);
+        (wire, span, false)
+    }
+
+    /// A text once more. What of it had not come is screened now; one that is not what came is a text of its own.
+    fn repeat(&mut self, delta: &Delta) -> (usize, Range<usize>, bool) {
+        for part in [delta.part, delta.part | OTHER] {
+            let wire = self.wire(delta.choice, delta.channel, part);
+            let Some(rest) = self.text_of(wire).and_then(|known| delta.text.strip_prefix(known)) else { continue };
+            if !rest.is_empty() {
+                self.extend(wire, rest);
+            }
+            return (wire, 0..delta.text.len(), true);
+        }
+        self.append(&Delta { part: delta.part | OTHER, ..delta.clone() })
+    }
+
+    /// All text of a wire, where that is still known.
+    fn text_of(&self, wire: usize) -> Option<&str> {
+        let wire = self.wires.get(wire)?;
+        match (&wire.splitter, wire.runs.as_slice()) {
+            (None, []) if wire.length == 0 => Some(""),
+            (None, [run]) if run.start == 0 && run.span == (0..wire.length) => {
+                let track = self.tracks.get(run.track)?;
+                (track.length == wire.length && track.text.len() == track.length).then_some(track.text.as_str())
+            }
+            _ => None,
+        }
     }
 
     /// Adds text to a wire and to the tracks that it belongs to; gives its span in the wire's text.
@@ -309,7 +353,8 @@ impl Gate {
 
     /// The parcel's bytes, with redactions spliced in where there are any.
     fn redacted(&mut self, parcel: Parcel) -> Bytes {
-        if self.tracks.iter().all(|track| track.redactions.is_empty()) {
+        let clean = |track: &Track| track.redactions.is_empty() && (!self.repeats || track.past.is_empty());
+        if self.tracks.iter().all(clean) {
             return parcel.bytes;
         }
         let mut edits = Vec::new();
@@ -333,7 +378,8 @@ impl Gate {
             };
             let inside = span.start - run.span.start + run.start..span.end - run.span.start + run.start;
             let to_piece = |at: usize| at - inside.start + span.start - piece.span.start;
-            for redaction in &track.redactions {
+            let past = track.past.iter().filter(|_| piece.repeats);
+            for redaction in past.chain(&track.redactions) {
                 let Some(hit) = overlap(&redaction.span, &inside) else { continue };
                 // The words that replace a span stand where it begins; its other parts leave nothing.
                 let begins = redaction.span.start >= inside.start;
@@ -357,7 +403,7 @@ impl Gate {
         for run in &wire.runs {
             let Some(hit) = overlap(&run.span, &piece.span) else { continue };
             if let Some(track) = self.tracks.get_mut(run.track) {
-                track.forget_before(hit.end - run.span.start + run.start);
+                track.forget_before(hit.end - run.span.start + run.start, self.repeats);
             }
         }
     }
@@ -374,7 +420,11 @@ impl Gate {
         }
         let token = parcel.bytes.get(piece.at.clone()).and_then(|token| std::str::from_utf8(token).ok());
         if let Some(token) = token {
-            edits.push((piece.at.clone(), splice::redact_json_string(token, changes)));
+            let left = match piece.written {
+                Written::Quoted => splice::redact_json_string(token, changes),
+                Written::Bare => splice::redact_text(token, changes),
+            };
+            edits.push((piece.at.clone(), left));
         }
     }
 
@@ -422,6 +472,9 @@ impl Gate {
         parcel.pieces.is_empty() || parcel.pieces.iter().any(runs)
     }
 }
+
+/// Set in the number of a part whose repetition said something else than its pieces.
+const OTHER: u32 = 1 << 31;
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> Option<Range<usize>> {
     let both = a.start.max(b.start)..a.end.min(b.end);

@@ -84,6 +84,12 @@ pub fn no_judgement(detector: &'static str) -> Verdict {
     }
 }
 
+/// What stands in a record where no model could have said anything: an exchange without a verdict.
+#[must_use]
+pub fn unjudged() -> Verdict {
+    Verdict { decided_by: "none", ..no_judgement("none") }
+}
+
 fn to_cascade<'a>(case: &Case<'a>) -> policies::Case<'a> {
     policies::Case {
         prompt: case.prompt,

@@ -8,7 +8,7 @@ use super::found::Found;
 use super::gate::Stop;
 use super::rules::Watch;
 use super::track::{Scope, Track, merged};
-use crate::exchange::{Channel, Request};
+use crate::exchange::{Channel, Request, Written};
 use crate::stream::splice;
 
 /// Something that has passed screening; only this module can make one.
@@ -63,7 +63,11 @@ impl Watch {
             let replacements: Vec<_> =
                 merged(track.redactions).into_iter().map(|redaction| (redaction.span, redaction.replacement)).collect();
             let token = request.raw.get(passage.at.clone()).and_then(|token| std::str::from_utf8(token).ok());
-            edits.push((passage.at.clone(), splice::redact_json_string(token.unwrap_or_default(), &replacements)));
+            let left = match passage.written {
+                Written::Quoted => splice::redact_json_string(token.unwrap_or_default(), &replacements),
+                Written::Bare => splice::redact_text(token.unwrap_or_default(), &replacements),
+            };
+            edits.push((passage.at.clone(), left));
             passage.text = splice::redact_text(&passage.text, &replacements);
         }
         match stop {

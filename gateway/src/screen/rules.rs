@@ -140,6 +140,12 @@ impl Watch {
         self.selection.enforces()
     }
 
+    /// Whether a rule could change or stop a prompt.
+    #[must_use]
+    pub fn enforces_on_prompts(&self) -> bool {
+        self.selection.enforces_on(policies::Channel::Prompt)
+    }
+
     /// Whether some rule asks who answers.
     pub(super) fn asks_upstream(&self) -> bool {
         self.rules.asks_upstream()

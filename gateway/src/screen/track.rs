@@ -59,6 +59,8 @@ pub(super) struct Track {
     /// What was settled when the text was parked; the scanner tells it once more if the text goes on.
     settled_early: Vec<(Arc<str>, Range<usize>)>,
     pub redactions: Vec<Redaction>,
+    /// Those of text that has left, kept where the text may come once more.
+    pub past: Vec<Redaction>,
     pub halt: Option<Halt>,
 }
 
@@ -76,6 +78,7 @@ impl Track {
             raw: Vec::new(),
             settled_early: Vec::new(),
             redactions: Vec::new(),
+            past: Vec::new(),
             halt: None,
         }
     }
@@ -158,9 +161,10 @@ impl Track {
         self.released = self.released.max(safe.min(self.length));
     }
 
-    /// Forgets redactions of text that has left.
-    pub(super) fn forget_before(&mut self, at: usize) {
-        self.redactions.retain(|redaction| redaction.span.end > at);
+    /// Forgets redactions of text that has left, or only puts them aside.
+    pub(super) fn forget_before(&mut self, at: usize, aside: bool) {
+        let left = self.redactions.extract_if(.., |redaction| redaction.span.end <= at);
+        if aside { self.past.extend(left) } else { left.for_each(drop) }
     }
 
     /// Notes what a finding demands, and says whether that can still be had.

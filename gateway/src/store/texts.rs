@@ -58,7 +58,7 @@ impl Trace {
     /// Why there are none.
     pub fn prompt(&self) -> Result<Vec<Text>, Absent> {
         let raw = self.bytes("request")?;
-        let dialect = [Dialect::OpenaiChat].into_iter().find(|dialect| dialect.name() == self.record.dialect);
+        let dialect = Dialect::named(&self.record.dialect);
         let request = dialect.and_then(|dialect| dialect::read_request(dialect, raw.to_vec().into()).ok());
         let messages = request.ok_or(Absent::Malformed)?.messages;
         let passages = messages.into_iter().flat_map(|message| {

@@ -20,6 +20,7 @@ use super::lock::lock;
 use super::remote::{Connections, Target};
 use super::retry::Budget;
 use crate::config::{Config, Upstream, UpstreamKind};
+use crate::exchange::Dialect;
 
 /// What all workers share: health, loaded models, client TLS, counts. One set of them belongs to one snapshot.
 #[derive(Debug)]
@@ -134,6 +135,17 @@ pub(super) struct Backend {
 pub(super) enum Kind {
     Remote(Box<Target>),
     Local(Box<Local>),
+}
+
+impl Kind {
+    /// What is spoken to it for a client that speaks `wanted`: the same where it can, else its main dialect. `None` where
+    /// that says nothing of the kind.
+    pub(super) fn dialect(&self, wanted: Dialect) -> Option<Dialect> {
+        match self {
+            Self::Remote(target) => target.dialect(wanted),
+            Self::Local(_) => wanted.converses().then_some(Dialect::OpenaiChat),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
@@ -22,7 +22,8 @@ use super::retry::{self, Next, Shows};
 use super::tries::{Plan, Tries};
 use super::{local, remote};
 use crate::cost::Price;
-use crate::exchange::{ExchangeId, Request};
+use crate::dialect::{self, Translated};
+use crate::exchange::{Dialect, ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
 use crate::route::{Candidate, Route};
 use crate::screen::Screened;
@@ -30,6 +31,9 @@ use hedge::Ended;
 
 /// A call that failed after this long is not made of the same candidate again.
 const LONG: Duration = Duration::from_secs(10);
+
+/// The header that names fields which another dialect has no place for.
+const DROPPED: HeaderName = HeaderName::from_static("x-candor-dropped");
 
 /// What goes out beside the body.
 #[derive(Debug, Clone)]
@@ -93,6 +97,17 @@ struct Given {
     began: Instant,
     /// Why it was given up, if it was.
     failed: bool,
+}
+
+/// What one call gave.
+struct Called {
+    answer: Answer,
+    /// The body as sent, where it differs from the client's.
+    sent: Option<Bytes>,
+    /// What was spoken.
+    dialect: Dialect,
+    /// Fields of the request that the dialect has no place for.
+    dropped: Vec<String>,
 }
 
 /// How one try went.
@@ -209,7 +224,7 @@ impl Dispatch {
         };
         self.tries.count();
         match self.call(&lease, &model).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent).by(model, price),
+            Ok(called) => self.judge(called, lease).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -232,18 +247,33 @@ impl Dispatch {
         Ok((lease, model))
     }
 
-    /// Makes one call; with the answer comes the body as sent, where it differs from the client's.
-    async fn call(&self, lease: &Lease, model: &str) -> Result<(Answer, Option<Bytes>), Error> {
+    /// Makes one call, in the client's dialect where the upstream speaks it.
+    async fn call(&self, lease: &Lease, model: &str) -> Result<Called, Error> {
         let backend = lease.backend();
         let request = self.requests.at(backend.name());
+        let dialect = backend.kind().dialect(request.dialect).ok_or_else(|| unspoken(request.dialect))?;
+        if dialect == request.dialect {
+            let (answer, sent) = self.call_with(lease, model, request).await?;
+            return Ok(Called { answer, sent, dialect, dropped: Vec::new() });
+        }
+        let Translated { request, dropped } = dialect::translate(request, dialect)?;
+        let (answer, sent) = self.call_with(lease, model, &request).await?;
+        Ok(Called { answer, sent: sent.or(Some(request.raw)), dialect, dropped })
+    }
+
+    /// Makes one call with a request in a dialect that the upstream speaks; with the answer comes the body as sent, where it
+    /// differs from the request's.
+    async fn call_with(&self, lease: &Lease, model: &str, request: &Request) -> Result<(Answer, Option<Bytes>), Error> {
+        let backend = lease.backend();
         match backend.kind() {
             Kind::Remote(target) => {
                 let connections = self.upstreams.connections(backend, target);
-                let Adapted { body, changes, gathers } = target.adapt(body(request, model), model)?;
+                let Adapted { body, changes, gathers } = target.adapt(body(request, model), model, request.dialect)?;
                 let changed = request.edited || model != request.model || !changes.is_empty();
                 let sent = changed.then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
-                let call = remote::Call { id: *id, headers, body, stream: request.stream || gathers };
+                let (dialect, asked) = (request.dialect, self.requests.any().dialect);
+                let call = remote::Call { id: *id, dialect, asked, headers, body, stream: request.stream || gathers };
                 let answer = connections.send(target, call).await?;
                 Ok((Answer { adapted: changes, gathers, ..answer }, sent))
             }
@@ -255,7 +285,8 @@ impl Dispatch {
     }
 
     /// What a reply's head means for the next try and for its upstream's health.
-    fn judge(&self, answer: Answer, mut lease: Lease, sent: Option<Bytes>) -> Tried {
+    fn judge(&self, called: Called, mut lease: Lease) -> Tried {
+        let answer = &called.answer;
         let (next, shows) = retry::after_status(answer.status, answer.content_block);
         match shows {
             Shows::Health => lease.succeed(),
@@ -274,11 +305,19 @@ impl Dispatch {
             let status = answer.status.as_u16();
             error!(upstream = %backend.name(), status, "upstream rejects the gateway's own credentials or account");
         }
-        let reply = self.reply(answer, lease, sent, &backend);
+        let reply = self.reply(called, lease, &backend);
         Tried { outcome: Ok(reply), next, pause }
     }
 
-    fn reply(&self, answer: Answer, lease: Lease, sent: Option<Bytes>, backend: &Backend) -> Reply {
+    fn reply(&self, called: Called, lease: Lease, backend: &Backend) -> Reply {
+        let Called { mut answer, sent, dialect, dropped } = called;
+        // Only the gateway says this.
+        answer.headers.remove(DROPPED);
+        if let Ok(names) = HeaderValue::try_from(dropped.join(", "))
+            && !dropped.is_empty()
+        {
+            answer.headers.insert(DROPPED, names);
+        }
         let (timeouts, inline, exposes_reasoning) = match backend.kind() {
             Kind::Remote(target) => (target.timeouts(), target.inline_reasoning(), target.exposes_reasoning()),
             Kind::Local(engine) => {
@@ -294,6 +333,8 @@ impl Dispatch {
             timeouts,
             started: answer.started,
             upstream: backend.name().clone(),
+            dialect,
+            stream_usage: self.requests.any().stream_usage,
             model: backend.name().clone(),
             price: None,
             lease,
@@ -366,6 +407,19 @@ impl Tried {
     }
 }
 
+/// No upstream can be asked that in any dialect that it speaks.
+fn unspoken(dialect: Dialect) -> Error {
+    let message = format!("The upstream of this model does not serve `{}`.", dialect.name());
+    Error::Request { parameter: Some("model".to_owned()), message }
+}
+
+impl From<dialect::RequestError> for Error {
+    fn from(error: dialect::RequestError) -> Self {
+        let parameter = error.parameter().map(str::to_owned);
+        Self::Request { parameter, message: error.to_string() }
+    }
+}
+
 /// The request's bytes, with another model's name in place of the client's where the candidate has its own.
 fn body(request: &Request, model: &str) -> Bytes {
     if model == request.model {
@@ -388,8 +442,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::dialect;
-    use crate::exchange::Dialect;
 
     proptest! {
         #[test]

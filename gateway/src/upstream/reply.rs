@@ -18,7 +18,7 @@ use super::local::Speech;
 use super::remote::Incoming;
 use crate::config::Timeouts;
 use crate::cost::Price;
-use crate::exchange::{Channel, Segment};
+use crate::exchange::{Channel, Dialect, Segment};
 
 /// A reply whose head has come.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub struct Reply {
     pub started: Instant,
     /// Who answers.
     pub upstream: Arc<str>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Whether the client wants the usage of a stream.
+    pub stream_usage: bool,
     /// The model's name there.
     pub model: Arc<str>,
     /// What it costs, where the configuration says that of this candidate alone.

@@ -8,7 +8,5 @@ pub(super) mod gather;
 
 pub mod write;
 
-mod place;
-
 #[cfg(test)]
 mod tests;

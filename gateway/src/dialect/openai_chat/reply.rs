@@ -1,15 +1,13 @@
 //! Chat Completions replies, whole and in chunks, with the fields of all vendors that speak the dialect.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::place;
-use crate::dialect::Error;
-use crate::exchange::{Channel, Delta, Observed, Usage};
-use crate::stream::sse::{Frame, Kind};
+use crate::dialect::{Error, place};
+use crate::exchange::{Channel, Delta, Observed, Usage, Written};
+use crate::stream::sse::Frame;
 
 #[derive(Deserialize)]
 struct Reply<'a> {
@@ -113,35 +111,7 @@ struct Details {
 
 /// Reads one event of a stream; places are in the frame's bytes.
 pub(crate) fn read_frame(frame: &Frame) -> Result<Observed, Error> {
-    match &frame.kind {
-        Kind::Data(span) => read_within(&frame.bytes, frame.bytes.get(span.clone()).unwrap_or_default()),
-        Kind::Lines(spans) => {
-            let lines: Vec<&[u8]> = spans.iter().filter_map(|span| frame.bytes.get(span.clone())).collect();
-            let joined = lines.join(&b'\n');
-            let mut observed = read_within(&joined, &joined)?;
-            for at in observed.deltas.iter_mut().map(|delta| &mut delta.at).chain(&mut observed.echoes) {
-                *at = in_frame(at, spans);
-            }
-            Ok(observed)
-        }
-        Kind::Done | Kind::Other => Ok(Observed::default()),
-    }
-}
-
-/// Moves a place in joined lines to the frame. A JSON string holds no line feed, so it stands on one line; another
-/// value may stand on several, with the `data:` of the lines between inside its range.
-fn in_frame(at: &Range<usize>, lines: &[Range<usize>]) -> Range<usize> {
-    let moved = |place: usize| {
-        let mut before = 0;
-        for line in lines {
-            if place <= before + line.len() {
-                return place - before + line.start;
-            }
-            before += line.len() + 1;
-        }
-        0
-    };
-    moved(at.start)..moved(at.end)
+    place::read_frame(frame, read_within)
 }
 
 /// Reads a whole reply; places are in its bytes.
@@ -184,7 +154,7 @@ fn read_within(whole: &[u8], json: &[u8]) -> Result<Observed, Error> {
 }
 
 /// Token counts; `None` where they are told in no way that is known, which is no reason to fail the reply.
-fn usage(raw: &RawValue) -> Option<Usage> {
+pub(in crate::dialect) fn usage(raw: &RawValue) -> Option<Usage> {
     let raw: RawUsage = serde_json::from_str(raw.get()).ok()?;
     Some(Usage {
         prompt: raw.prompt_tokens,
@@ -232,7 +202,9 @@ impl Reader<'_, '_> {
         let Some(text) = place::text(value) else { return Ok(()) };
         let text = text.map_err(Error::Malformed)?;
         if !text.is_empty() {
-            self.deltas.push(Delta { choice: self.choice, channel, part, text, at: place::of(value, self.whole) });
+            let at = place::of(value, self.whole);
+            let written = Written::Quoted;
+            self.deltas.push(Delta { choice: self.choice, channel, part, text, at, written, repeats: false });
         }
         Ok(())
     }

@@ -1,68 +1,17 @@
 //! Chat Completions requests. Fields that are not read here ride along in the bytes.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::place;
+use crate::dialect::place;
+use crate::dialect::request::{Error, add, json, string};
 use crate::exchange::{Channel, Dialect, Message, Passage, Request, Sampling};
-use crate::fault::Fault;
 
 /// Choices that may be asked for at once, as at the vendor.
 const MOST_CHOICES: u32 = 128;
-
-/// What is wrong with a request.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The body is not UTF-8.
-    Encoding,
-    /// The body is not JSON, or a field has a wrong type.
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What was expected, in serde's words.
-        what: String,
-    },
-    /// A field must be there.
-    Missing(&'static str),
-    /// A field's value cannot be.
-    Invalid {
-        /// Which field.
-        parameter: String,
-        /// Why.
-        why: &'static str,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Encoding => formatter.write_str("The request body is not valid UTF-8."),
-            Self::Json { line, column, what } => {
-                write!(formatter, "The request body cannot be read: {what} at line {line} column {column}.")
-            }
-            Self::Missing(parameter) => write!(formatter, "Missing required parameter: '{parameter}'."),
-            Self::Invalid { parameter, why } => write!(formatter, "Invalid value for '{parameter}': {why}."),
-        }
-    }
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        let message = error.to_string();
-        match error {
-            Error::Encoding | Error::Json { .. } => Self::invalid("invalid_json", message),
-            Error::Missing(parameter) => Self::invalid("missing_required_parameter", message).with_parameter(parameter),
-            Error::Invalid { parameter, .. } => Self::invalid("invalid_value", message).with_parameter(parameter),
-        }
-    }
-}
 
 /// The fields that matter here. Serde refuses a key that stands twice, so what is screened is what is sent.
 #[derive(Deserialize)]
@@ -109,6 +58,8 @@ struct RawMessage<'a> {
     #[serde(borrow)]
     reasoning: Option<&'a RawValue>,
     #[serde(borrow)]
+    reasoning_details: Option<&'a RawValue>,
+    #[serde(borrow)]
     refusal: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
@@ -124,6 +75,14 @@ struct Part<'a> {
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     refusal: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Detail<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    summary: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +128,7 @@ pub(crate) fn read(raw: Bytes) -> Result<Request, Error> {
         messages,
         tools: body.tools.map(|tools| tools.get().to_owned()),
         sampling: sampling(&body)?,
+        unscannable: 0,
         raw: raw.clone(),
     })
 }
@@ -208,6 +168,10 @@ fn read_message(value: &RawValue, index: usize, raw: &[u8]) -> Result<Message, E
         add(reasoning, Channel::Reasoning, raw, &mut passages)
             .map_err(|()| invalid(".reasoning_content", "it is not valid text"))?;
     }
+    if let Some(details) = parsed.reasoning_details {
+        read_details(details, raw, &mut passages)
+            .map_err(|()| invalid(".reasoning_details", "it must be a list of objects"))?;
+    }
     if let Some(content) = parsed.content {
         read_content(content, raw, &mut passages)
             .map_err(|()| invalid(".content", "it must be text or a list of parts"))?;
@@ -232,6 +196,18 @@ fn read_message(value: &RawValue, index: usize, raw: &[u8]) -> Result<Message, E
     })
 }
 
+/// Reasoning as relays hand it out and take it back: parts with text or a summary; encrypted ones ride along.
+fn read_details(details: &RawValue, raw: &[u8], passages: &mut Vec<Passage>) -> Result<(), ()> {
+    if !details.get().starts_with('[') {
+        return add(details, Channel::Reasoning, raw, passages);
+    }
+    let parts: Vec<Detail<'_>> = serde_json::from_str(details.get()).map_err(|_| ())?;
+    for text in parts.into_iter().flat_map(|part| [part.text, part.summary]).flatten() {
+        add(text, Channel::Reasoning, raw, passages)?;
+    }
+    Ok(())
+}
+
 /// Content is text or a list of parts; parts without text (images, audio, files) ride along.
 fn read_content(content: &RawValue, raw: &[u8], passages: &mut Vec<Passage>) -> Result<(), ()> {
     if !content.get().starts_with('[') {
@@ -247,30 +223,4 @@ fn read_content(content: &RawValue, raw: &[u8], passages: &mut Vec<Passage>) -> 
         }
     }
     Ok(())
-}
-
-/// Adds a text; what is not a string (a vendor's reasoning object, say) rides along unread.
-fn add(value: &RawValue, role: Channel, raw: &[u8], passages: &mut Vec<Passage>) -> Result<(), ()> {
-    match place::text(value) {
-        None => Ok(()),
-        Some(Ok(text)) => {
-            passages.push(Passage { role, text, at: place::of(value, raw) });
-            Ok(())
-        }
-        Some(Err(_)) => Err(()),
-    }
-}
-
-fn string(value: &RawValue, parameter: &'static str) -> Result<String, Error> {
-    match place::text(value) {
-        Some(Ok(text)) if !text.is_empty() => Ok(text),
-        _ => Err(Error::Invalid { parameter: parameter.to_owned(), why: "it must be text" }),
-    }
-}
-
-fn json(error: &serde_json::Error) -> Error {
-    // Serde's words end with the place, which is told apart.
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    Error::Json { line: error.line(), column: error.column(), what: what.chars().take(200).collect() }
 }

@@ -30,7 +30,7 @@ impl Head<'_> {
         map
     }
 
-    fn chunk(&self, choice: u32, delta: &Value, finish: Option<&str>) -> String {
+    pub(in crate::dialect) fn chunk(&self, choice: u32, delta: &Value, finish: Option<&str>) -> String {
         self.choice_chunk(json!({"index": choice, "delta": delta, "finish_reason": finish}))
     }
 
@@ -193,7 +193,7 @@ pub fn reply(head: &Head<'_>, said: &[Said], usage: &Usage) -> Bytes {
     Bytes::from(Value::Object(map).to_string())
 }
 
-fn usage_object(usage: &Usage) -> Value {
+pub(in crate::dialect) fn usage_object(usage: &Usage) -> Value {
     let prompt = usage.prompt.unwrap_or(0);
     let completion = usage.completion.unwrap_or(0);
     json!({

@@ -152,7 +152,6 @@ struct EvidenceMeta<'a> {
     what: Text<'a>,
 }
 
-const DIALECTS: [Dialect; 1] = [Dialect::OpenaiChat];
 const CHANNELS: [Channel; 5] = [Channel::Prompt, Channel::Reasoning, Channel::Answer, Channel::Tool, Channel::Refusal];
 const ACTIONS: [Action; 4] = [Action::Allow, Action::Flag, Action::Redact, Action::Stop];
 const ENFORCED: [Enforced; 3] = [Enforced::Applied, Enforced::Observed, Enforced::Late];
@@ -210,7 +209,7 @@ impl<'a> BeginMeta<'a> {
     }
 
     pub(super) fn dialect(&self) -> Result<Dialect, Error> {
-        by_name(&DIALECTS, Dialect::name, &self.dialect)
+        by_name(&Dialect::ALL, Dialect::name, &self.dialect)
     }
 }
 

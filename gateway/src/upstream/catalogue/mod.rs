@@ -6,6 +6,7 @@ mod pattern;
 mod prices;
 mod quirks;
 mod signal;
+mod spoken;
 
 mod read;
 

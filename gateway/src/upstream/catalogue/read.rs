@@ -16,7 +16,7 @@ const SHIPPED: &str = include_str!("providers.yaml");
 const SHIPPED_NAME: &str = "providers.yaml (shipped)";
 
 /// Dialects that an entry may be spoken to in.
-const DIALECTS: [&str; 1] = ["openai-chat"];
+const DIALECTS: [&str; 3] = ["openai-chat", "openai-responses", "anthropic"];
 
 /// The shipped catalogue, with the entries of a file of one's own laid over it where there is one. An entry of a name
 /// that is known takes the place of the shipped one; with `extends: NAME` it has that entry's keys where it lacks them.

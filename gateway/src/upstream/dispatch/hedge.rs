@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Dispatch, Lease, Next, Tried, View, choice};
 use crate::dialect;
-use crate::exchange::Dialect;
 use crate::record::Attempt;
 use crate::stream::sse::{Frames, Kind};
 use crate::upstream::failure::Error;
@@ -109,7 +108,7 @@ impl Dispatch {
         let Entered { candidate, began, mut lease, model } = entered;
         let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
         let tried = match self.call(&lease, &model).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent).by(model, price),
+            Ok(called) => self.judge(called, lease).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -163,7 +162,7 @@ async fn until_meaning(reply: &mut Reply) -> Result<Vec<Bytes>, Error> {
                 Kind::Other => true,
                 Kind::Done => false,
                 Kind::Data(_) | Kind::Lines(_) => {
-                    dialect::read_chunk(Dialect::OpenaiChat, &frame).is_ok_and(|observed| !observed.semantic)
+                    dialect::read_chunk(reply.dialect, &frame).is_ok_and(|observed| !observed.semantic)
                 }
             };
             if !silent {

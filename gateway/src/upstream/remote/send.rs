@@ -21,12 +21,19 @@ use super::connect::{self, Connector};
 use super::incoming::{Incoming, broken};
 use super::target::Target;
 use crate::config::Timeouts;
-use crate::exchange::ExchangeId;
+use crate::exchange::{Dialect, ExchangeId};
 use crate::upstream::catalogue::Signal;
 use crate::upstream::failure::Error;
 use crate::upstream::reply::Answer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The version of the Messages API that is spoken where the client names none.
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// Headers that mean something in one dialect alone.
+const OF_DIALECTS: [HeaderName; 3] =
+    [VERSION, HeaderName::from_static("anthropic-beta"), HeaderName::from_static("openai-beta")];
 
 /// Headers that never go on, whoever put them there: the client's credentials, and what belongs to one connection.
 const WITHHELD: [HeaderName; 9] = [
@@ -64,6 +71,10 @@ impl fmt::Debug for Connections {
 pub(crate) struct Call<'a> {
     /// Our id of the exchange.
     pub id: ExchangeId,
+    /// What is spoken.
+    pub dialect: Dialect,
+    /// What the client speaks.
+    pub asked: Dialect,
     /// Headers of the client's that go on.
     pub headers: &'a HeaderMap,
     /// The body.
@@ -120,13 +131,18 @@ impl Connections {
 fn request(target: &Target, call: Call<'_>, sent: &Arc<OnceLock<Instant>>) -> Request<Payload> {
     let mut request = Request::new(Payload { bytes: Some(call.body), sent: sent.clone() });
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.uri.clone();
+    *request.uri_mut() = target.uri(call.dialect);
     let headers = request.headers_mut();
     headers.clone_from(&target.headers);
     for (name, value) in call.headers {
-        if !target.headers.contains_key(name) && !WITHHELD.contains(name) {
+        // What is said of one dialect is not said in another.
+        let foreign = call.dialect != call.asked && OF_DIALECTS.contains(name);
+        if !target.headers.contains_key(name) && !WITHHELD.contains(name) && !foreign {
             headers.append(name.clone(), value.clone());
         }
+    }
+    if call.dialect == Dialect::Anthropic && !headers.contains_key(VERSION) {
+        headers.insert(VERSION, HeaderValue::from_static("2023-06-01"));
     }
     if !headers.contains_key(ACCEPT) {
         let accept = if call.stream { "text/event-stream" } else { "application/json" };

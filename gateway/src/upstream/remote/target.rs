@@ -6,19 +6,17 @@ use http::{HeaderMap, HeaderValue, Uri};
 use tracing::warn;
 
 use crate::config::{Adaptation, Remote, Secret, Timeouts};
-use crate::exchange::Channel;
+use crate::exchange::{Channel, Dialect};
 use crate::tls::client::Trust;
 use crate::upstream::adapt::{Adapted, adapt};
-use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Quirks, Signal};
+use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Provider, Quirks, Signal};
 use crate::upstream::failure::Error;
-
-/// Where Chat Completions stand under a base URL.
-const PATH: &str = "/chat/completions";
 
 /// A remote backend, ready to be called.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(super) uri: Uri,
+    /// What it speaks, the main dialect first, and where.
+    spoken: Vec<(Dialect, Uri)>,
     pub(super) headers: HeaderMap,
     pub(in crate::upstream) signals: Vec<Signal>,
     pub(super) trust: Trust,
@@ -39,11 +37,10 @@ impl Target {
         let provider = catalogue
             .entry(&remote.provider)
             .ok_or_else(|| format!("the catalogue has no provider `{}`", remote.provider))?;
-        let uri: Uri = format!("{}{PATH}", remote.base_url.trim_end_matches('/'))
-            .parse()
-            .map_err(|_| "its `base_url` cannot be used".to_owned())?;
-        let plain = uri.scheme_str() == Some("http");
-        if plain && remote.key.is_some() && !is_loopback(uri.host()) {
+        let spoken = spoken(remote, provider)?;
+        let plain = spoken.iter().any(|(_, uri)| uri.scheme_str() == Some("http"));
+        let near = spoken.iter().all(|(_, uri)| is_loopback(uri.host()));
+        if plain && remote.key.is_some() && !near {
             warn!(upstream = name, "the key of this upstream is sent in plain HTTP");
         }
         let trust = if plain { Trust::nobody() } else { Trust::open(remote.roots.as_deref()) };
@@ -59,8 +56,23 @@ impl Target {
                 Adaptation::On => provider.models.clone(),
                 Adaptation::Off => Vec::new(),
             },
-            uri,
+            spoken,
         })
+    }
+
+    /// What is spoken to it for a client that speaks `wanted`.
+    pub(crate) fn dialect(&self, wanted: Dialect) -> Option<Dialect> {
+        let main = self.spoken.iter().map(|(dialect, _)| *dialect).find(|dialect| dialect.converses());
+        if self.spoken.iter().any(|(dialect, _)| *dialect == wanted) {
+            return Some(wanted);
+        }
+        main.filter(|_| wanted.converses())
+    }
+
+    /// Where a dialect is spoken.
+    pub(super) fn uri(&self, dialect: Dialect) -> Uri {
+        let known = self.spoken.iter().find(|(spoken, _)| *spoken == dialect).or_else(|| self.spoken.first());
+        known.map(|(_, uri)| uri.clone()).unwrap_or_default()
     }
 
     /// Its time limits.
@@ -68,12 +80,12 @@ impl Target {
         self.timeouts
     }
 
-    /// Changes a request's body to what a model here takes.
+    /// Changes a request's body to what a model here takes. The catalogue knows that of Chat Completions.
     ///
     /// # Errors
     /// It cannot be changed so without asking for something else.
-    pub(crate) fn adapt(&self, body: Bytes, model: &str) -> Result<Adapted, Error> {
-        let quirks = self.quirks.iter().find(|quirks| quirks.matches(model));
+    pub(crate) fn adapt(&self, body: Bytes, model: &str, dialect: Dialect) -> Result<Adapted, Error> {
+        let quirks = self.quirks.iter().find(|quirks| dialect == Dialect::OpenaiChat && quirks.matches(model));
         match quirks.filter(|quirks| !quirks.change_nothing()) {
             Some(quirks) => adapt(body, quirks),
             None => Ok(Adapted { body, changes: Vec::new(), gathers: false }),
@@ -92,6 +104,24 @@ impl Target {
     pub(crate) fn inline_reasoning(&self) -> Option<Channel> {
         self.inline.then_some(Channel::Answer)
     }
+}
+
+/// What a backend speaks, and where: what the configuration says, or else the catalogue.
+fn spoken(remote: &Remote, provider: &Provider) -> Result<Vec<(Dialect, Uri)>, String> {
+    let base = remote.base_url.trim_end_matches('/');
+    let own: Vec<(Dialect, &str)> = remote.dialects.iter().map(|dialect| (*dialect, base)).collect();
+    let all = if own.is_empty() { provider.spoken(base) } else { own };
+    let uri = |(dialect, base): (Dialect, &str)| {
+        let path = match dialect {
+            Dialect::OpenaiChat => "/chat/completions",
+            Dialect::OpenaiResponses => "/responses",
+            Dialect::Anthropic => "/messages",
+            Dialect::OpenaiEmbeddings => "/embeddings",
+        };
+        let uri = format!("{base}{path}").parse().map_err(|_| "its `base_url` cannot be used".to_owned())?;
+        Ok((dialect, uri))
+    };
+    all.into_iter().map(uri).collect()
 }
 
 fn headers(auth: Auth, key: Option<&Secret>) -> Result<HeaderMap, String> {

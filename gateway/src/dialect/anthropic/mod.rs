@@ -1,0 +1,10 @@
+//! Anthropic Messages: requests and replies read beside their bytes, and what the gateway itself must write.
+
+pub(super) mod request;
+
+pub(super) mod reply;
+
+pub(super) mod write;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! OpenAI Responses: requests and replies read beside their bytes, and what the gateway itself must write.
+
+pub(super) mod request;
+
+pub(super) mod reply;
+
+pub(super) mod write;
+
+mod progress;
+
+#[cfg(test)]
+mod tests;
