@@ -52,7 +52,7 @@ async fn paths_and_methods_that_do_not_exist_say_so() {
     for (method, path, status, code) in [
         (Method::GET, CHAT, 405, "method_not_allowed"),
         (Method::DELETE, "/v1/models", 405, "method_not_allowed"),
-        (Method::POST, "/v1/embeddings", 404, "unknown_url"),
+        (Method::POST, "/v1/audio/speech", 404, "unknown_url"),
         (Method::GET, "/", 404, "unknown_url"),
     ] {
         let request = gateway.client().request(method, path).body(Default::default()).expect("a request");
