@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::record::Entry;
-use crate::record::tests::samples::any_entry;
+use crate::record::tests::samples::{any_entry, end};
 
 const SEED: u32 = 7;
 
@@ -28,6 +28,16 @@ fn joined(mut entry: Entry) -> Entry {
         }
     }
     entry
+}
+
+#[test]
+fn an_end_without_what_came_later_is_written_as_it_was_before() {
+    // With the law below this reads frames from before there was a cost: they are these very bytes.
+    let (_, payload) = frame(&Entry::End(Box::new(end(1))), time::OffsetDateTime::UNIX_EPOCH);
+    let text = String::from_utf8_lossy(&payload);
+    for key in ["written", "cost", "thinking"] {
+        assert!(!text.contains(&format!("\"{key}\":")), "{text}");
+    }
 }
 
 proptest! {
