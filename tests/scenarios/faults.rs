@@ -289,10 +289,11 @@ async fn by_hand(script: Script, tls: Option<&Authority>) -> String {
             tokio::spawn(async move {
                 match acceptor {
                     None => play(stream, script).await,
-                    Some(acceptor) => match acceptor.accept(stream).await {
-                        Ok(stream) => play(stream, script).await,
-                        Err(_) => {}
-                    },
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            play(stream, script).await;
+                        }
+                    }
                 }
             });
         }

@@ -5,11 +5,11 @@ mod deepseek;
 mod openai;
 mod relays;
 mod servers;
-mod vendor;
+pub(crate) mod vendor;
 
 mod asia;
 
-pub(crate) use vendor::{ARGUMENTS, Block, TEXT, THOUGHT, Usage, Vendor};
+use vendor::Vendor;
 
 /// All of them, in the order of the catalogue.
 pub(crate) fn all() -> Vec<Vendor> {
