@@ -72,6 +72,12 @@ impl Client {
         self.send(request.body(Full::new(body.into())).expect("a request")).await
     }
 
+    /// Sends a request to a path.
+    pub(crate) async fn post_to(&self, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.send(request.body(Full::new(body.to_string().into())).expect("a request")).await
+    }
+
     /// Gets a path.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path).body(Full::default()).expect("a request")).await

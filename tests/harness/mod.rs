@@ -2,6 +2,7 @@
 
 pub(crate) mod gateway;
 
+pub(crate) mod dialects;
 pub(crate) mod script;
 pub(crate) mod upstream;
 pub(crate) mod vendors;

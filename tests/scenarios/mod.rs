@@ -1,6 +1,7 @@
 //! What the product promises, a promise a test. Each scenario has its own gateway, upstream and database.
 
 mod bytes;
+mod dialects;
 mod errors;
 mod evidence;
 mod golden;

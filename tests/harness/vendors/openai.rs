@@ -37,7 +37,7 @@ pub(super) fn anthropic() -> Vendor {
             let many = ask.has("n") && ask.body["n"] != 1;
             many.then(|| error(400, "n: must be 1", "invalid_request_error", None, None))
         },
-        ..Vendor::plain("Anthropic (Chat endpoint)", "anthropic", "claude-sonnet-4-5")
+        ..Vendor::plain("Anthropic (Chat endpoint)", "anthropic-chat", "claude-sonnet-4-5")
     }
 }
 
