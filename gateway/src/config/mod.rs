@@ -12,7 +12,7 @@ mod read;
 mod env;
 mod hub;
 mod secret;
-mod tree;
+pub(crate) mod tree;
 mod units;
 
 pub use env::Environment;

@@ -24,7 +24,7 @@ impl Place {
 
 /// A node and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where.
     pub place: Place,
     /// What.
@@ -33,7 +33,7 @@ pub(super) struct Node {
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing.
     Null,
     /// `true` or `false`.
@@ -52,7 +52,7 @@ pub(super) enum Value {
 
 impl Value {
     /// What a person would call it.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true/false",
@@ -65,7 +65,7 @@ impl Value {
 }
 
 /// Parses one YAML document; an empty one is an empty mapping.
-pub(super) fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
+pub(crate) fn parse(text: &str) -> Result<Node, serde_saphyr::Error> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Node { place: Place::default(), value: Value::Map(Vec::new()) });
     }
