@@ -1,8 +1,9 @@
-//! Health, readiness and metrics, for whoever runs the gateway. It changes nothing; what it tells is read from the
-//! parts when it is asked.
+//! Health, readiness and metrics, for whoever runs the gateway, and where it is told to read its configuration again. What
+//! it tells is read from the parts when it is asked.
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,19 +108,47 @@ impl fmt::Debug for Health {
     }
 }
 
-/// What the admin listener answers: the same pages, to all.
-#[derive(Debug)]
-pub struct Pages(pub Arc<Health>);
+/// Reads the configuration again, and says what came of it: what is in force now, or the mistakes.
+pub type Reload = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Value, Value>> + Send>> + Send + Sync>;
+
+/// What the admin listener answers: the same pages, to all; and reloads, for those on this machine.
+pub struct Pages {
+    health: Arc<Health>,
+    reload: Reload,
+}
+
+impl Pages {
+    /// Pages over a gateway's health.
+    #[must_use]
+    pub fn new(health: Arc<Health>, reload: Reload) -> Self {
+        Self { health, reload }
+    }
+
+    async fn post(&self, path: &str, peer: SocketAddr) -> Page {
+        if path != "/reload" {
+            return (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
+        }
+        if !peer.ip().to_canonical().is_loopback() {
+            return (StatusCode::FORBIDDEN, TEXT, "only from this machine\n".to_owned());
+        }
+        match (self.reload)().await {
+            Ok(told) => (StatusCode::OK, JSON, format!("{told}\n")),
+            Err(told) => (StatusCode::UNPROCESSABLE_ENTITY, JSON, format!("{told}\n")),
+        }
+    }
+}
 
 impl Answer for Pages {
     type Body = Full<Bytes>;
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: Peer) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
         let page = match *request.method() {
-            Method::GET | Method::HEAD => self.0.page(request.uri().path()),
+            Method::GET | Method::HEAD => self.health.page(path),
+            Method::POST => Some(self.post(path, peer.address).await),
             _ => Some((StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned())),
         };
-        let unknown = || (StatusCode::NOT_FOUND, TEXT, "/healthz, /readyz or /metrics\n".to_owned());
+        let unknown = || (StatusCode::NOT_FOUND, TEXT, "/healthz, /readyz, /metrics, or POST /reload\n".to_owned());
         let (status, kind, body) = page.unwrap_or_else(unknown);
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
@@ -190,14 +219,17 @@ mod tests {
         let (_phase, closing) = tokio::sync::watch::channel(Phase::Serving);
         let settings = Settings { name: "admin", workers: 1, limits: loaded.config.limits, tls: None, closing };
         let health = Arc::new(health().0);
+        let reload: Reload = Arc::new(|| Box::pin(async { Err(json!({"mistakes": ["a", "b"]})) }));
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let front = Front::open(listener, &settings, move || Arc::new(Pages(health.clone()))).unwrap();
+        let front =
+            Front::open(listener, &settings, move || Arc::new(Pages::new(health.clone(), reload.clone()))).unwrap();
         let cases = [
             ("GET /healthz", "HTTP/1.1 200 OK", "ok\n"),
             ("GET /readyz", "HTTP/1.1 200 OK", "{\"ready\":true"),
             ("GET /metrics", "HTTP/1.1 200 OK", "# EOF"),
             ("GET /", "HTTP/1.1 404 Not Found", "/healthz"),
             ("POST /healthz", "HTTP/1.1 405 Method Not Allowed", "only GET"),
+            ("POST /reload", "HTTP/1.1 422 Unprocessable Entity", r#"{"mistakes":["a","b"]}"#),
         ];
         for (request, status, body) in cases {
             let mut stream = tokio::net::TcpStream::connect(front.address()).await.unwrap();

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use time::OffsetDateTime;
 
-use crate::config::CallerKey;
+use crate::config::Callers;
 use crate::exchange::Caller;
 use crate::fault::Fault;
 use crate::store::keys::StoredKey;
@@ -54,16 +54,20 @@ struct Entry {
 /// All known keys, replaced whole when they are read again.
 #[derive(Debug)]
 pub struct Keys {
-    fixed: HashMap<KeyHash, Entry>,
+    fixed: ArcSwap<Fixed>,
     stored: ArcSwap<Option<HashMap<KeyHash, Entry>>>,
+}
+
+/// What the configuration says of callers.
+#[derive(Debug)]
+struct Fixed {
+    keys: HashMap<KeyHash, Entry>,
     anonymous: Option<Arc<Caller>>,
 }
 
-impl Keys {
-    /// Keys of the configuration; those of the database are unknown until [`Keys::replace`].
-    #[must_use]
-    pub fn new(configured: &[CallerKey], anonymous: bool) -> Self {
-        let fixed = configured.iter().map(|key| {
+impl Fixed {
+    fn of(callers: &Callers) -> Self {
+        let keys = callers.keys.iter().map(|key| {
             let caller = Caller {
                 name: key.caller.clone(),
                 team: key.team.clone(),
@@ -73,11 +77,20 @@ impl Keys {
             (hash(key.key.reveal()), Entry { caller: Arc::new(caller), expires: None })
         });
         let nobody = Caller { name: "anonymous".to_owned(), team: None, role: None, key_id: None };
-        Self {
-            fixed: fixed.collect(),
-            stored: ArcSwap::from_pointee(None),
-            anonymous: anonymous.then(|| Arc::new(nobody)),
-        }
+        Self { keys: keys.collect(), anonymous: callers.anonymous.then(|| Arc::new(nobody)) }
+    }
+}
+
+impl Keys {
+    /// Keys of the configuration; those of the database are unknown until [`Keys::replace`].
+    #[must_use]
+    pub fn new(callers: &Callers) -> Self {
+        Self { fixed: ArcSwap::from_pointee(Fixed::of(callers)), stored: ArcSwap::from_pointee(None) }
+    }
+
+    /// Puts what the configuration says in place of what it said before.
+    pub fn configure(&self, callers: &Callers) {
+        self.fixed.store(Arc::new(Fixed::of(callers)));
     }
 
     /// Puts the database's keys in place of those read before.
@@ -101,20 +114,21 @@ impl Keys {
     /// # Errors
     /// See [`Error`].
     pub fn identify(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<Arc<Caller>, Error> {
+        let fixed = self.fixed.load();
         let Some(key) = presented(headers) else {
-            return self.anonymous.clone().ok_or(Error::Missing);
+            return fixed.anonymous.clone().ok_or(Error::Missing);
         };
         let hash = hash(key);
-        if let Some(entry) = self.fixed.get(&hash) {
+        if let Some(entry) = fixed.keys.get(&hash) {
             return Ok(entry.caller.clone());
         }
         let stored = self.stored.load();
         match stored.as_ref() {
             Some(stored) => match stored.get(&hash) {
                 Some(entry) if entry.expires.is_none_or(|end| now < end) => Ok(entry.caller.clone()),
-                _ => self.anonymous.clone().ok_or(Error::Unknown),
+                _ => fixed.anonymous.clone().ok_or(Error::Unknown),
             },
-            None => self.anonymous.clone().ok_or(Error::NotLoaded),
+            None => fixed.anonymous.clone().ok_or(Error::NotLoaded),
         }
     }
 }

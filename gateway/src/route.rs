@@ -28,6 +28,10 @@ pub struct Route {
     pub recording: Recording,
     /// Attempts in all, the first included.
     pub attempts: u32,
+    /// Whether a conversation's turns go to the same candidate.
+    pub affinity: bool,
+    /// After how long without anything said a second candidate is asked beside the first.
+    pub hedge: Option<Duration>,
     /// Who may serve it; never empty.
     pub candidates: Vec<Candidate>,
 }
@@ -165,7 +169,13 @@ impl Route {
     fn of(model: &Model, places: &HashMap<&str, Arc<Place>>) -> Self {
         let taking = model.candidates.iter().filter(|candidate| candidate.weight > 0);
         let candidates = taking.filter_map(|item| Some(candidate(item, places.get(item.upstream.as_str())?.clone())));
-        Self { recording: model.recording, attempts: model.attempts, candidates: candidates.collect() }
+        Self {
+            recording: model.recording,
+            attempts: model.attempts,
+            affinity: model.affinity,
+            hedge: model.hedge,
+            candidates: candidates.collect(),
+        }
     }
 }
 

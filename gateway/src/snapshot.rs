@@ -8,6 +8,7 @@ use candor_policies::Judge;
 use crate::config::{Config, Loaded};
 use crate::route::Table;
 use crate::screen::Rules;
+use crate::upstream::Backends;
 
 /// What an exchange runs under.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Routes.
     pub routes: Table,
+    /// Who can answer; nobody until [`Snapshot::answered_by`] says who.
+    pub backends: Arc<Backends>,
     /// Says what models did.
     pub judge: Judge,
     /// The settings as they are shown: every value, secrets masked.
@@ -50,7 +53,14 @@ impl Snapshot {
         let digest = digest(&SHA256, text.as_bytes());
         let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = format!("{:#}", loaded.resolved);
-        Ok(Self { config: loaded.config, rules, routes, judge, shown, digest: hexadecimal.into() })
+        let backends = Backends::none();
+        Ok(Self { config: loaded.config, rules, routes, backends, judge, shown, digest: hexadecimal.into() })
+    }
+
+    /// The same, with those who can answer.
+    #[must_use]
+    pub fn answered_by(self, backends: Arc<Backends>) -> Self {
+        Self { backends, ..self }
     }
 
     /// What it consists of, as texts with names: the settings and every pack.

@@ -272,6 +272,17 @@ impl Gateway {
         self.setup.path().join("data")
     }
 
+    /// Lays settings over the configuration that it was started with, and writes them down.
+    pub(crate) fn change(&mut self, settings: Value) {
+        merge(&mut self.setup.config, settings);
+        self.write("candor.yaml", serde_json::to_string_pretty(&self.setup.config).expect("JSON"));
+    }
+
+    /// Replaces a file beside the configuration.
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        self.setup.scratch.write(name, text);
+    }
+
     /// All records, newest first.
     pub(crate) async fn records(&self) -> Vec<Value> {
         let ran = self.candor(&["records", "list", "--limit", "10000", "--json"]).await;

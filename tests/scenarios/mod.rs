@@ -8,7 +8,9 @@ mod transport;
 
 mod callers;
 mod judging;
+mod reload;
 mod replay;
+mod routing;
 mod rules;
 mod screening;
 mod verdicts;

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::build::keyring_copy;
 use super::sealing::Sealer;
 use super::watch::Database;
-use crate::config::Retention;
 use crate::identify::Keys;
 use crate::record::{Shipper, wall_clock};
 use crate::snapshot::Snapshot;
@@ -25,6 +25,8 @@ use crate::{keyring, store};
 const FIRST: Duration = Duration::from_secs(10);
 /// How often it is looked whether records are older than they may be, and whether a day is over.
 const RETAIN: Duration = Duration::from_secs(3600);
+/// Changes of rules and settings that may wait for the database.
+const CHANGES: usize = 1024;
 /// How often a database that is away, or cannot be migrated, is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,28 @@ pub(super) struct Background {
     retaining: JoinHandle<()>,
     indexing: Option<JoinHandle<()>>,
     announcing: JoinHandle<()>,
+    announcements: Announcements,
     stop_sealing: oneshot::Sender<()>,
+}
+
+/// Rules and settings that have come into force.
+struct Announcement {
+    digest: Arc<str>,
+    documents: Vec<(String, String)>,
+}
+
+/// Where it is told what has come into force.
+#[derive(Clone)]
+pub(super) struct Announcements(mpsc::Sender<Announcement>);
+
+impl Announcements {
+    /// Tells it. Changes wait while the database is away; people make few of them.
+    pub(super) fn tell(&self, snapshot: &Snapshot) {
+        let announcement = Announcement { digest: snapshot.digest.clone(), documents: snapshot.documents() };
+        if let Err(mpsc::error::TrySendError::Full(lost)) = self.0.try_send(announcement) {
+            tracing::error!(digest = %lost.digest, "too many changes wait for the database; the ledger will lack this one");
+        }
+    }
 }
 
 /// What works beside the traffic.
@@ -52,7 +75,8 @@ pub(super) struct Beside {
 
 impl Background {
     /// Starts all of it. A database that answers is migrated before this comes back; one that does not, when it does.
-    pub(super) async fn start(beside: Beside, snapshot: &Snapshot) -> Self {
+    pub(super) async fn start(beside: Beside, shared: &Arc<ArcSwap<Snapshot>>) -> Self {
+        let snapshot = shared.load_full();
         let config = &snapshot.config;
         let Beside { store, shipper, sealer, keys, database } = beside;
         let (migrated, ready) = watch::channel(false);
@@ -61,10 +85,12 @@ impl Background {
         }
         let runtime = tokio::runtime::Handle::current();
         let (stop_shipping, stop) = oneshot::channel();
-        let retaining = runtime.spawn(retain(store.clone(), config.retention.clone(), ready.clone()));
+        let retaining = runtime.spawn(retain(store.clone(), shared.clone(), ready.clone()));
         let indexing = config.payload_keys.is_empty().then(|| runtime.spawn(index(store.clone(), ready.clone())));
-        let announcing =
-            runtime.spawn(announce(store.clone(), snapshot.digest.clone(), snapshot.documents(), ready.clone()));
+        let (announcements, told) = mpsc::channel(CHANGES);
+        let announcements = Announcements(announcements);
+        announcements.tell(&snapshot);
+        let announcing = runtime.spawn(announce(store.clone(), told, ready.clone()));
         let (stop_sealing, no_more) = oneshot::channel();
         let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
@@ -82,7 +108,23 @@ impl Background {
             }
             refresh.await;
         });
-        Self { store, shipping, stop_shipping, keys, sealing, stop_sealing, retaining, indexing, announcing }
+        Self {
+            store,
+            shipping,
+            stop_shipping,
+            keys,
+            sealing,
+            stop_sealing,
+            retaining,
+            indexing,
+            announcing,
+            announcements,
+        }
+    }
+
+    /// Where it is told what is in force.
+    pub(super) fn announcements(&self) -> Announcements {
+        self.announcements.clone()
     }
 
     /// Ships what is left within a deadline, and ends; gives the number of frames that stay in the spool.
@@ -154,14 +196,16 @@ async fn index(store: Store, mut ready: watch::Receiver<bool>) {
 }
 
 /// Lets go of what is older than it may be, every hour.
-async fn retain(store: Store, retention: Retention, mut ready: watch::Receiver<bool>) {
-    if retention.payload_days.is_none() && retention.metadata_months.is_none() {
-        return;
-    }
+async fn retain(store: Store, snapshot: Arc<ArcSwap<Snapshot>>, mut ready: watch::Receiver<bool>) {
     if ready.wait_for(|ready| *ready).await.is_err() {
         return;
     }
     loop {
+        let retention = snapshot.load().config.retention.clone();
+        if retention.payload_days.is_none() && retention.metadata_months.is_none() {
+            tokio::time::sleep(RETAIN).await;
+            continue;
+        }
         match enforce(&store, &retention, wall_clock()).await {
             Ok(dropped) if dropped == Dropped::default() => {}
             Ok(dropped) => {
@@ -174,16 +218,18 @@ async fn retain(store: Store, retention: Retention, mut ready: watch::Receiver<b
 }
 
 /// Notes in the ledger what rules and settings are in force, as soon as the database is ready.
-async fn announce(store: Store, digest: Arc<str>, documents: Vec<(String, String)>, mut ready: watch::Receiver<bool>) {
+async fn announce(store: Store, mut told: mpsc::Receiver<Announcement>, mut ready: watch::Receiver<bool>) {
     if ready.wait_for(|ready| *ready).await.is_err() {
         return;
     }
-    while let Err(error) = policy(&store, &digest, &documents).await {
-        if !matches!(error, store::Error::Unavailable(_)) {
-            tracing::error!(%error, "the ledger does not say which rules are in force");
-            return;
+    while let Some(Announcement { digest, documents }) = told.recv().await {
+        while let Err(error) = policy(&store, &digest, &documents).await {
+            if !matches!(error, store::Error::Unavailable(_)) {
+                tracing::error!(%error, %digest, "the ledger does not say which rules are in force");
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
         }
-        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::background::{Background, Beside};
+use super::reload::{Asking, Reloading, Reloads, Source, asking, reload_page};
 use super::running::{Fronts, Running, Told};
 use super::sealing::{Ledger, Sealer};
 use super::{Error, watch as parts};
@@ -33,32 +34,45 @@ use crate::{keyring, tls};
 ///
 /// # Errors
 /// Where any part cannot be made; none is left running then.
-pub async fn start(loaded: Loaded) -> Result<Running, Error> {
-    let snapshot = Arc::new(Snapshot::build(loaded).map_err(Error::Mistakes)?);
+pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Error> {
+    let files = loaded.files.clone();
+    let snapshot = Snapshot::build(loaded).map_err(Error::Mistakes)?;
     let config = &snapshot.config;
     std::fs::create_dir_all(&config.data).map_err(|error| Error::Data { path: config.data.clone(), error })?;
     tls::install();
     let tls = front_tls(config)?;
     let sockets = Sockets::bind(config)?;
     let export = Export::start(&config.observe, &Handle::current()).map_err(Error::Export)?;
-    let backends = Backends::open(config).map_err(Error::Mistakes)?;
+    let backends = Backends::open(config, &Backends::none()).map_err(Error::Mistakes)?;
     let sealer = Sealer::open(&config.data, &config.ledger).map_err(|error| Error::Ledger(error.to_string()))?;
     let (recorder, shipper) = spool(config)?;
     let (cluster, store) = database(config)?;
 
     let (phase, closing) = watch::channel(Phase::Serving);
-    let shared = shared(&snapshot, backends, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
+    let snapshot = Arc::new(snapshot.answered_by(backends));
+    let shared = shared(&snapshot, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
     let ledger = sealer.key();
     let beside = Beside { store, shipper, sealer, keys: shared.keys.clone(), database: shared.database.clone() };
-    let background = Background::start(beside, &snapshot).await;
-    let (front, admin, admin_phase) = fronts(config, sockets, tls.clone(), &shared, closing)?;
+    let background = Background::start(beside, &shared.snapshot).await;
+    let (asking, asked) = asking();
+    let (front, admin, admin_phase) = fronts(sockets, tls.clone(), &shared, (closing, asking.clone()))?;
     parts::count_front(&shared.metrics, front.counts());
     let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref(), ledger);
-    let drain = config.drain;
+    let reloading = Reloading {
+        source,
+        snapshot: shared.snapshot.clone(),
+        keys: shared.keys.clone(),
+        tls,
+        announce: background.announcements(),
+        counts: shared.reloads,
+        files,
+    };
+    let reloading = Handle::current().spawn(reloading.run(asked));
     let (recorder, door) = (shared.recorder, shared.door);
     let fronts = Fronts { front, admin, admin_phase };
     yield_to_traffic();
-    Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, tls, drain })
+    let (snapshot, reload) = (shared.snapshot, (asking, reloading));
+    Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, snapshot, reload })
 }
 
 /// Lets traffic go first where both want the processor; the threads of the traffic are running already, those that this
@@ -74,7 +88,7 @@ struct Shared {
     snapshot: Arc<ArcSwap<Snapshot>>,
     keys: Arc<Keys>,
     door: Arc<Door>,
-    backends: Arc<Backends>,
+    reloads: Arc<Reloads>,
     recorder: Recorder,
     memory: Arc<Memory>,
     questions: Arc<Questions>,
@@ -91,7 +105,7 @@ impl Shared {
             snapshot: self.snapshot.clone(),
             keys: self.keys.clone(),
             door: self.door.clone(),
-            upstreams: Arc::new(Upstreams::new(&self.backends)),
+            upstreams: Arc::<Upstreams>::default(),
             recorder: self.recorder.clone(),
             memory: self.memory.clone(),
             questions: self.questions.clone(),
@@ -104,13 +118,12 @@ impl Shared {
 
 fn shared(
     snapshot: &Arc<Snapshot>,
-    backends: Arc<Backends>,
     recorder: Recorder,
     export: Option<&Export>,
     (ledger, closing): (Arc<Ledger>, Closing),
 ) -> Shared {
     let config = &snapshot.config;
-    let keys = Arc::new(Keys::new(&config.callers.keys, config.callers.anonymous));
+    let keys = Arc::new(Keys::new(&config.callers));
     keyring::read_copy(&config.data.join(keyring_copy()), &keys);
     let door = Arc::new(Door::new(config.limits.exchanges, closing.clone()));
     let metrics = Metrics::new(snapshot.routes.models()).exporting(export.map(Export::meters));
@@ -121,11 +134,14 @@ fn shared(
     let database = Arc::new(parts::Database::default());
     let seen =
         parts::Seen { keys: keys.clone(), counts: recorder.counts(), database: database.clone(), ledger, closing };
-    let health = Arc::new(parts::health(&metrics, config, seen));
+    let current = Arc::new(ArcSwap::new(snapshot.clone()));
+    let health = Arc::new(parts::health(&metrics, current.clone(), seen));
+    let reloads = Arc::new(Reloads::default());
+    parts::count_reloads(&metrics, &reloads);
     let traces = export.map(Export::traces).unwrap_or_default();
-    let snapshot = Arc::new(ArcSwap::new(snapshot.clone()));
+    let snapshot = current;
     let (memory, questions) = (Arc::new(Memory::default()), Arc::new(Questions::default()));
-    Shared { snapshot, keys, door, backends, recorder, memory, questions, metrics, traces, health, database }
+    Shared { snapshot, keys, door, reloads, recorder, memory, questions, metrics, traces, health, database }
 }
 
 /// Name of the copy of callers' keys in the data directory.
@@ -171,12 +187,13 @@ impl Sockets {
 
 /// The front door and, where it has an address, the admin's. The latter outlives a drain, so as to tell of it.
 fn fronts(
-    config: &Config,
     sockets: Sockets,
     tls: Option<Arc<tls::Server>>,
     shared: &Shared,
-    closing: Closing,
+    (closing, asking): (Closing, Asking),
 ) -> Result<(Front, Option<Front>, watch::Sender<Phase>), Error> {
+    let snapshot = shared.snapshot.load();
+    let config = &snapshot.config;
     let limits = &config.limits;
     let settings = Settings { name: "front", workers: config.workers, limits: limits.clone(), tls, closing };
     let parts = shared.clone();
@@ -185,7 +202,8 @@ fn fronts(
     let admin = sockets.admin.map(|socket| {
         let settings = Settings { name: "admin", workers: 1, limits: limits.clone(), tls: None, closing };
         let health = shared.health.clone();
-        Front::open(socket, &settings, move || Arc::new(Pages(health.clone())))
+        let reload = reload_page(asking);
+        Front::open(socket, &settings, move || Arc::new(Pages::new(health.clone(), reload.clone())))
     });
     Ok((front, admin.transpose().map_err(Error::Listen)?, phase))
 }

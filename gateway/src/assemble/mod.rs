@@ -4,6 +4,7 @@
 //! - `running`: what runs, and the way out
 //! - `background`: the work beside the traffic: migrating, reading keys, shipping records
 //! - `sealing`: the ledger's key on this machine, and the sealer's turns
+//! - `reload`: a changed configuration comes into force while traffic runs
 //! - `watch`: what health and metrics see of the parts
 //! - `error`: why something could not be made
 
@@ -12,6 +13,7 @@ mod build;
 mod running;
 
 mod background;
+mod reload;
 mod sealing;
 mod watch;
 
@@ -19,5 +21,6 @@ mod error;
 
 pub use build::start;
 pub use error::Error;
+pub use reload::Source;
 pub use running::{Running, Signals, Told};
 pub use sealing::kept;

@@ -4,16 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Error;
 use super::background::Background;
+use super::reload::Asking;
 use crate::admit::{Door, Phase};
 use crate::listen::{Drained, Front, Patience, drain};
 use crate::observe::export::Export;
-use crate::record::{Recorder, wall_clock};
+use crate::record::Recorder;
+use crate::snapshot::Snapshot;
 use crate::store::managed::Cluster;
 use crate::tls;
 
@@ -36,8 +41,8 @@ pub struct Running {
     pub(super) background: Background,
     pub(super) cluster: Option<Cluster>,
     pub(super) export: Option<Export>,
-    pub(super) tls: Option<Arc<tls::Server>>,
-    pub(super) drain: Duration,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) reload: (Asking, JoinHandle<()>),
 }
 
 /// What listens.
@@ -114,12 +119,16 @@ impl Running {
         &self.told
     }
 
-    /// Runs until a signal says to end, and ends; a second one hurries. SIGHUP reads the certificate again.
+    /// Runs until a signal says to end, and ends; a second one hurries. SIGHUP reads the configuration again, which may
+    /// take as long as a model takes to load.
     pub async fn until_signal(mut self, mut signals: Signals) {
         while signals.next().await == Asked::Reload {
-            self.reload();
+            let asking = self.reload.0.clone();
+            // What came of it is in the log.
+            drop(Handle::current().spawn(async move { asking.reload().await }));
         }
-        tracing::info!(within = ?self.drain, "shutting down");
+        self.reload.1.abort();
+        tracing::info!(within = ?self.snapshot.load().config.drain, "shutting down");
         let drained = self.drain(&mut signals).await;
         match drained {
             Drained::Finished => tracing::info!("all exchanges finished"),
@@ -134,14 +143,6 @@ impl Running {
         }
     }
 
-    fn reload(&self) {
-        let Some(tls) = &self.tls else { return };
-        match tls.reload(wall_clock()) {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!(%error, "the certificate cannot be read again; the old one stays"),
-        }
-    }
-
     async fn drain(&mut self, signals: &mut Signals) -> Drained {
         let door = self.door.clone();
         let front = &mut self.fronts.front;
@@ -152,7 +153,7 @@ impl Running {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        drain(&self.phase, quiet, signals.end(), Patience { finish: self.drain, end: END }).await
+        drain(&self.phase, quiet, signals.end(), Patience { finish: self.snapshot.load().config.drain, end: END }).await
     }
 
     async fn stop(self, patience: Duration) {

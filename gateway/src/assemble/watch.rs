@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
+use super::reload::Reloads;
 use super::sealing::Ledger;
 use crate::admin::{Health, State};
 use crate::admit::{Closing, Door, Phase};
-use crate::config::{Config, Recording};
+use crate::config::Recording;
 use crate::identify::Keys;
 use crate::listen;
 use crate::observe::metrics::{Kind, Metrics};
 use crate::observe::names::series;
 use crate::record::{Counts, Tally};
+use crate::snapshot::Snapshot;
 
 /// Why the database cannot be used, while it cannot.
 #[derive(Debug, Default)]
@@ -41,20 +43,24 @@ pub(super) struct Seen {
 }
 
 /// Health of all parts.
-pub(super) fn health(metrics: &Arc<Metrics>, config: &Config, seen: Seen) -> Health {
+pub(super) fn health(metrics: &Arc<Metrics>, snapshot: Arc<ArcSwap<Snapshot>>, seen: Seen) -> Health {
     let Seen { keys, counts, database, ledger, closing } = seen;
-    let others = config.callers.anonymous || !config.callers.keys.is_empty();
-    let required = config.models.is_empty() || config.models.iter().any(|model| model.recording == Recording::Required);
-    let total = config.spool.total_bytes;
+    let total = snapshot.load().config.spool.total_bytes;
+    let callers = snapshot.clone();
     let spooled = counts.clone();
     Health::new(metrics.clone())
         .with("traffic", move || match *closing.borrow() {
             Phase::Serving => State::Ready,
             Phase::Draining | Phase::Ending => State::Unready("shutting down".to_owned()),
         })
-        .with("keys", move || keys_state(keys.loaded(), others))
+        .with("keys", move || {
+            let callers = &callers.load().config.callers;
+            keys_state(keys.loaded(), callers.anonymous || !callers.keys.is_empty())
+        })
         .with("spool", move || {
             let tally = spooled.tally();
+            let models = &snapshot.load().config.models;
+            let required = models.is_empty() || models.iter().any(|model| model.recording == Recording::Required);
             Spool { broken: tally.broken, bytes: tally.bytes, total, required }.state()
         })
         .with("store", move || {
@@ -135,6 +141,15 @@ pub(super) fn count_ledger(metrics: &Metrics, ledger: &Arc<Ledger>) {
     let (sealed, pending) = (ledger.clone(), ledger.clone());
     metrics.watch(series::LEDGER_SEALED, "Leaves in the ledger", Kind::Gauge, move || sealed.sealed());
     metrics.watch(series::LEDGER_PENDING, "Leaves that wait to be sealed", Kind::Gauge, move || pending.pending());
+}
+
+/// Reloads of the configuration.
+pub(super) fn count_reloads(metrics: &Metrics, reloads: &Arc<Reloads>) {
+    let (applied, refused) = (reloads.clone(), reloads.clone());
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    metrics
+        .watch(series::RELOADS_APPLIED, "Reloads that came into force", Kind::Counter, move || count(&applied.applied));
+    metrics.watch(series::RELOADS_REFUSED, "Reloads that were refused", Kind::Counter, move || count(&refused.refused));
 }
 
 /// What happens at the front door.

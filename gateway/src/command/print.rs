@@ -2,8 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Failure;
+use crate::assemble::Source;
 use crate::cli::Configured;
 use crate::config::{self, Environment, Loaded};
 
@@ -80,7 +82,20 @@ pub(super) fn safe(text: &str) -> String {
 
 /// Loads the configuration that a command was pointed to.
 pub(super) fn configuration(arguments: &Configured) -> Result<Loaded, Failure> {
+    config::load(file(arguments).as_deref(), &Environment::of_process())
+        .map_err(|mistakes| Failure::mistakes(&mistakes))
+}
+
+/// Loads the same configuration again.
+pub(super) fn source(arguments: &Configured) -> Source {
+    let file = file(arguments);
+    Arc::new(move || {
+        let loaded = config::load(file.as_deref(), &Environment::of_process());
+        loaded.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    })
+}
+
+fn file(arguments: &Configured) -> Option<PathBuf> {
     let usual = [PathBuf::from("candor.yaml"), PathBuf::from("/etc/candor/candor.yaml")];
-    let file = arguments.config.clone().or_else(|| usual.into_iter().find(|path| path.is_file()));
-    config::load(file.as_deref(), &Environment::of_process()).map_err(|mistakes| Failure::mistakes(&mistakes))
+    arguments.config.clone().or_else(|| usual.into_iter().find(|path| path.is_file()))
 }

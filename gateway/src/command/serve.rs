@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Failure, print};
 use crate::assemble::{self, Signals, Told};
-use crate::cli::Serve;
+use crate::cli::{Configured, Serve};
 use crate::config::Loaded;
 use crate::observe::logs;
 
@@ -19,16 +19,16 @@ pub(super) fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
         _ => Failure::outside(error),
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded, arguments.configured.json))?;
+    runtime.block_on(serve(loaded, &arguments.configured))?;
     // What still blocks a thread, such as a name being resolved, is not waited for.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(loaded: Loaded, json: bool) -> Result<(), Failure> {
+async fn serve(loaded: Loaded, configured: &Configured) -> Result<(), Failure> {
     let signals = Signals::take()?;
-    let running = assemble::start(loaded).await?;
-    print::line(if json { to_json(running.told()) } else { to_text(running.told()) });
+    let running = assemble::start(loaded, Some(print::source(configured))).await?;
+    print::line(if configured.json { to_json(running.told()) } else { to_text(running.told()) });
     running.until_signal(signals).await;
     Ok(())
 }

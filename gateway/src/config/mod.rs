@@ -22,7 +22,7 @@ pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
     AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
-    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Remote,
+    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload, Remote,
     Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};

@@ -46,6 +46,8 @@ pub(super) struct Shared<'a> {
     pub mistakes: Vec<Mistake>,
     /// Variables that some key has asked for.
     pub known_variables: BTreeSet<String>,
+    /// Files that secrets were read from.
+    pub files: Vec<std::path::PathBuf>,
 }
 
 impl Shared<'_> {
@@ -214,6 +216,11 @@ impl Table {
         self.keep(key, value, default, |value| Json::from(units::write_duration(*value)))
     }
 
+    /// Reads a duration that may be absent.
+    pub(super) fn optional_duration(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<Duration> {
+        self.parsed(key, "a duration such as `10s`, `250ms` or `5m`", units::read_duration, shared)
+    }
+
     /// Reads a size in bytes.
     pub(super) fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
         let value = self.parsed(key, "a size such as `64KiB` or `16MiB`", units::read_size, shared);
@@ -302,7 +309,10 @@ impl Table {
                 }
             },
             (None, None, Some((path, place))) => match std::fs::read_to_string(&path) {
-                Ok(text) => text,
+                Ok(text) => {
+                    shared.files.push(path.into());
+                    text
+                }
                 Err(error) => {
                     shared.mistake(place, format!("secret file `{path}` cannot be read: {}", error.kind()), None);
                     return None;

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
 use super::settings::{
-    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Retention, RetentionClass,
-    Spool,
+    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
+    RetentionClass, Spool,
 };
 use super::{Secret, front, serving, tree};
 
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every key with its value, defaults included and secrets masked, for people and digests.
     pub resolved: Json,
+    /// Files that it was read from, or that say what it means: a change of one of them may change it.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads and checks a configuration file; `None` is an empty one.
@@ -41,7 +43,9 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
             }
         }
     };
-    read(&name, &text, file.and_then(Path::parent), environment)
+    let mut loaded = read(&name, &text, file.and_then(Path::parent), environment)?;
+    loaded.files.extend(file.map(Path::to_owned));
+    Ok(loaded)
 }
 
 /// Reads and checks a configuration text; relative paths in it are taken from `base`.
@@ -49,7 +53,8 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared = Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new() };
+    let mut shared =
+        Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
@@ -60,7 +65,12 @@ pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environme
     };
     let (config, resolved) = resolve(root, base.unwrap_or_else(|| Path::new("")), &mut shared);
     unknown_variables(&mut shared);
-    if shared.mistakes.is_empty() { Ok(Loaded { config, resolved }) } else { Err(shared.mistakes) }
+    if !shared.mistakes.is_empty() {
+        return Err(shared.mistakes);
+    }
+    let mut files = shared.files;
+    files.extend(config.files().map(Path::to_owned));
+    Ok(Loaded { config, resolved, files })
 }
 
 fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, Json) {
@@ -84,6 +94,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
+    let reload = reload(&mut root, shared);
     let config = Config {
         data,
         workers,
@@ -102,8 +113,17 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         policies,
         judge,
         observe,
+        reload,
     };
     (config, root.finish(shared))
+}
+
+fn reload(root: &mut Table, shared: &mut Shared<'_>) -> Reload {
+    let mut table = root.table("reload", shared);
+    let watch = table.flag("watch", true, shared);
+    let every = table.duration("every", Duration::from_secs(2), shared);
+    close(root, "reload", table, shared);
+    Reload { watch, every }
 }
 
 fn admin(root: &mut Table, shared: &mut Shared<'_>) -> Option<SocketAddr> {

@@ -149,7 +149,14 @@ fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
     if candidates.is_empty() {
         return Vec::new();
     }
-    vec![Model { name: "*".to_owned(), candidates, recording: Recording::Required, attempts: 3 }]
+    vec![Model {
+        name: "*".to_owned(),
+        candidates,
+        recording: Recording::Required,
+        attempts: 3,
+        affinity: false,
+        hedge: None,
+    }]
 }
 
 fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Model> {
@@ -162,6 +169,8 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
     let words = [("required", Recording::Required), ("best_effort", Recording::BestEffort)];
     let recording = entry.choice("recording", &words, "required", shared).unwrap_or(Recording::Required);
     let attempts = entry.count("attempts", 3, 1, shared).min(100) as u32;
+    let affinity = entry.choice("affinity", &[("none", false), ("conversation", true)], "none", shared);
+    let hedge = entry.optional_duration("hedge", shared);
     let mut candidates = Vec::new();
     let mut shown = Vec::new();
     for mut item in entry.tables("candidates", shared) {
@@ -176,7 +185,7 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
             Some("`candidates: [{upstream: NAME}]`".to_owned()),
         );
     }
-    Some(Model { name: name?, candidates, recording, attempts })
+    Some(Model { name: name?, candidates, recording, attempts, affinity: affinity.unwrap_or(false), hedge })
 }
 
 /// Reads `judge`; without a model nobody is asked.

@@ -1,7 +1,7 @@
 //! The resolved configuration: every value present, typed and checked. It does not read files or the environment.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Place, Secret};
@@ -43,10 +43,43 @@ pub struct Config {
     pub judge: Option<Judging>,
     /// Logs, traces, metrics.
     pub observe: Observe,
+    /// When the configuration is read again.
+    pub reload: Reload,
+}
+
+impl Config {
+    /// Files beside the configuration's own that say what it means.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let tls = match &self.listen.transport {
+            Transport::Tls(tls) => Some(tls),
+            Transport::Plain => None,
+        };
+        let own = tls.and_then(|tls| tls.certificate.as_ref()).into_iter().flat_map(|own| [&own.chain, &own.key]);
+        let clients = tls.and_then(|tls| match &tls.client_certificates {
+            ClientCertificates::Ignore => None,
+            ClientCertificates::Optional { authorities } | ClientCertificates::Required { authorities } => {
+                Some(authorities)
+            }
+        });
+        let roots = self.upstreams.iter().filter_map(|upstream| match &upstream.kind {
+            UpstreamKind::Remote(remote) => remote.roots.as_ref(),
+            UpstreamKind::Local(_) => None,
+        });
+        self.policies.files.iter().chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
+    }
+}
+
+/// When the configuration is read again beside the times that somebody asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether its files are watched.
+    pub watch: bool,
+    /// How often they are looked at.
+    pub every: Duration,
 }
 
 /// The front door's address and transport.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listen {
     /// Address to bind; port 0 asks the system for one.
     pub address: SocketAddr,
@@ -55,7 +88,7 @@ pub struct Listen {
 }
 
 /// How bytes travel between clients and the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Transport {
     /// Plain HTTP; resolution has made sure the address is loopback or the file insists.
     Plain,
@@ -64,7 +97,7 @@ pub enum Transport {
 }
 
 /// Server-side TLS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
     /// Certificate chain and key files; `None` makes a development CA in the data directory.
     pub certificate: Option<CertificateFiles>,
@@ -75,7 +108,7 @@ pub struct Tls {
 }
 
 /// PEM files of a certificate chain and its private key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CertificateFiles {
     /// Chain, leaf first.
     pub chain: PathBuf,
@@ -84,7 +117,7 @@ pub struct CertificateFiles {
 }
 
 /// What is asked of clients during the handshake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientCertificates {
     /// Nothing is asked.
     Ignore,
@@ -101,7 +134,7 @@ pub enum ClientCertificates {
 }
 
 /// Bounds on what one client or connection may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Open connections over all workers.
     pub connections: usize,
@@ -130,7 +163,7 @@ pub struct Limits {
 }
 
 /// Where the store lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Database {
     /// A Postgres that somebody runs.
     Url(Secret),
@@ -142,7 +175,7 @@ pub enum Database {
 }
 
 /// The local queue of records.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spool {
     /// Longest that a frame waits for others before it is synced.
     pub group: Duration,
@@ -155,7 +188,7 @@ pub struct Spool {
 }
 
 /// The ledger over all records.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
     /// How often waiting records are sealed and the head is signed.
     pub every: Duration,
@@ -166,7 +199,7 @@ pub struct Ledger {
 }
 
 /// A key that payloads are hidden under in the database.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct PayloadKey {
     /// Its name, as rows have it.
     pub id: String,
@@ -181,7 +214,7 @@ impl std::fmt::Debug for PayloadKey {
 }
 
 /// How long records are kept, and who may take them away.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retention {
     /// Days that requests and replies are kept; `None` for ever.
     pub payload_days: Option<u32>,
@@ -194,7 +227,7 @@ pub struct Retention {
 }
 
 /// Findings whose payloads are kept longer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RetentionClass {
     /// A rule or a topic.
     pub name: String,
@@ -236,7 +269,7 @@ pub struct CallerKey {
 }
 
 /// Something that can answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// Unique name, used in logs, metrics and records.
     pub name: String,
@@ -247,7 +280,7 @@ pub struct Upstream {
 }
 
 /// A remote backend or the engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamKind {
     /// A server that speaks a known dialect.
     Remote(Box<Remote>),
@@ -256,7 +289,7 @@ pub enum UpstreamKind {
 }
 
 /// A remote backend.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Remote {
     /// Catalogue entry that says how the vendor differs.
     pub provider: String,
@@ -275,7 +308,7 @@ pub struct Remote {
 }
 
 /// Time limits of one upstream call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timeouts {
     /// Connection and handshake.
     pub connect: Duration,
@@ -290,7 +323,7 @@ pub struct Timeouts {
 }
 
 /// A model that the engine serves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalModel {
     /// Folder of the checkpoint, GGUF file, or a model that is fetched from the hub before it is loaded.
     pub place: Place,
@@ -328,6 +361,10 @@ pub struct Model {
     pub recording: Recording,
     /// Attempts in all, the first included, before the client is told.
     pub attempts: u32,
+    /// Whether a conversation's turns go to the same candidate while it has room, for its cache of prefixes.
+    pub affinity: bool,
+    /// After how long without anything said a second candidate is asked beside the first; `None` for never.
+    pub hedge: Option<Duration>,
 }
 
 /// One way to serve a model.
@@ -377,7 +414,7 @@ pub enum AskWhen {
 }
 
 /// Logs, traces and metrics.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Observe {
     /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log_filter: String,

@@ -118,4 +118,8 @@ pub mod series {
     pub const LEDGER_SEALED: &str = "candor_ledger_sealed";
     /// Leaves that wait for the sealer.
     pub const LEDGER_PENDING: &str = "candor_ledger_pending";
+    /// Reloads of the configuration that came into force.
+    pub const RELOADS_APPLIED: &str = "candor_reloads_applied";
+    /// Reloads that were refused.
+    pub const RELOADS_REFUSED: &str = "candor_reloads_refused";
 }

@@ -273,7 +273,8 @@ impl Errand {
             requests.add(special.upstream, special.request);
         }
         let outgoing = Outgoing { id, headers: HeaderMap::new() };
-        let mut dispatch = Dispatch::new(self.gateway.upstreams.clone(), route, requests, outgoing);
+        let (backends, upstreams) = (self.snapshot.backends.clone(), self.gateway.upstreams.clone());
+        let mut dispatch = Dispatch::new(backends, upstreams, route, requests, outgoing);
         let reply = dispatch.next().await;
         heard.attempts = dispatch.take_attempts();
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;

@@ -45,7 +45,7 @@ pub struct Gateway {
     pub keys: Arc<Keys>,
     /// Room for exchanges.
     pub door: Arc<Door>,
-    /// What can answer.
+    /// This worker's connections to those who can answer.
     pub upstreams: Arc<Upstreams>,
     /// Where records go.
     pub recorder: Recorder,
@@ -172,7 +172,8 @@ async fn exchange(
         Err(_) => return intake::unrouted(account, &Stop::default()).await,
     };
     let requests = account.take_special(cleared);
-    let mut dispatch = Dispatch::new(account.gateway.upstreams.clone(), route, requests, outgoing);
+    let backends = account.admission.snapshot.backends.clone();
+    let mut dispatch = Dispatch::new(backends, account.gateway.upstreams.clone(), route, requests, outgoing);
     let reply = match dispatch.next().await {
         Ok(reply) => reply,
         Err(failure) => {

@@ -19,5 +19,5 @@ mod provider;
 
 pub use error::Error;
 pub use provider::{install, provider};
-pub use server::{Server, Shown, Stream, client_subject};
+pub use server::{Prepared, Server, Shown, Stream, client_subject};
 pub use system::{Connector, connector};

@@ -30,9 +30,12 @@ const WARN_BEFORE: Duration = Duration::days(14);
 pub struct Server {
     current: ArcSwap<ServerConfig>,
     files: CertificateFiles,
-    clients: ClientCertificates,
     shown: Shown,
 }
+
+/// Certificates that are verified and not in force yet.
+#[derive(Debug)]
+pub struct Prepared(Arc<ServerConfig>);
 
 /// What people are told so that their clients can trust the front door.
 #[derive(Debug, Clone)]
@@ -62,7 +65,7 @@ impl Server {
         // Absolute, since whoever reads it may stand elsewhere.
         let authority = authority.map(|path| std::path::absolute(&path).unwrap_or(path));
         let shown = Shown { authority, fingerprint };
-        Ok(Self { current: ArcSwap::new(config), files, clients: tls.client_certificates.clone(), shown })
+        Ok(Self { current: ArcSwap::new(config), files, shown })
     }
 
     /// What people are told.
@@ -71,13 +74,19 @@ impl Server {
         &self.shown
     }
 
-    /// Reads the files again and publishes what they hold; where they are not good, what is in force stays.
+    /// Reads the files again, which may be others than before; the development certificate stays the one that was made.
+    /// What is in force stays until it is published.
     ///
     /// # Errors
     /// As [`Server::open`].
-    pub fn reload(&self, now: OffsetDateTime) -> Result<(), Error> {
-        self.current.store(load(&self.files, &self.clients, now)?);
-        Ok(())
+    pub fn prepare(&self, tls: &Tls, now: OffsetDateTime) -> Result<Prepared, Error> {
+        let files = tls.certificate.as_ref().unwrap_or(&self.files);
+        load(files, &tls.client_certificates, now).map(Prepared)
+    }
+
+    /// Puts what was read in force for connections that begin from now on.
+    pub fn publish(&self, prepared: Prepared) {
+        self.current.store(prepared.0);
     }
 
     /// Does the handshake of one connection; the caller bounds its time.

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,32 +21,48 @@ use super::remote::{Connections, Target};
 use super::retry::Budget;
 use crate::config::{Config, Upstream, UpstreamKind};
 
-/// What all workers share: health, loaded models, client TLS, counts.
+/// What all workers share: health, loaded models, client TLS, counts. One set of them belongs to one snapshot.
 #[derive(Debug)]
 pub struct Backends {
     all: HashMap<Arc<str>, Arc<Backend>>,
-    budget: Budget,
+    budget: Arc<Budget>,
 }
 
 impl Backends {
-    /// Loads local models (blocking, slow) and checks credentials and roots.
+    /// Nobody: for a snapshot that answers nothing.
+    #[must_use]
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { all: HashMap::new(), budget: Arc::new(Budget::new(Instant::now())) })
+    }
+
+    /// Loads local models (blocking, slow) and checks credentials and roots. Those of `before` whose settings are the same
+    /// are kept with their models, connections, health and calls on their way.
     ///
     /// # Errors
     /// Every mistake at once, ready to be shown.
-    pub fn open(config: &Config) -> Result<Arc<Self>, Vec<String>> {
+    pub fn open(config: &Config, before: &Self) -> Result<Arc<Self>, Vec<String>> {
         let catalogue = catalogue::load().map_err(|error| vec![error.to_string()])?;
         let mut mistakes = Vec::new();
         let mut all = HashMap::new();
-        for (upstream, index) in config.upstreams.iter().zip(0..) {
-            match Backend::open(upstream, index, &catalogue) {
-                Ok(backend) => _ = all.insert(backend.name.clone(), Arc::new(backend)),
+        for upstream in &config.upstreams {
+            let backend = match before.same(upstream) {
+                Some(backend) => Ok(backend),
+                None => Backend::open(upstream, &catalogue).map(Arc::new),
+            };
+            match backend {
+                Ok(backend) => _ = all.insert(backend.name.clone(), backend),
                 Err(mistake) => mistakes.push(format!("upstream `{}`: {mistake}", upstream.name)),
             }
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        Ok(Arc::new(Self { all, budget: Budget::new(Instant::now()) }))
+        Ok(Arc::new(Self { all, budget: before.budget.clone() }))
+    }
+
+    fn same(&self, upstream: &Upstream) -> Option<Arc<Backend>> {
+        let backend = self.all.get(upstream.name.as_str())?;
+        (backend.settings == *upstream && backend.roots == roots(upstream)).then(|| backend.clone())
     }
 
     /// What the gateway may add to the tries that clients asked for.
@@ -58,41 +75,48 @@ impl Backends {
     }
 }
 
-/// One worker's connections to the backends.
-#[derive(Debug)]
+/// What stands in an upstream's file of roots: the same settings may mean another file than before.
+fn roots(upstream: &Upstream) -> Option<Vec<u8>> {
+    let UpstreamKind::Remote(remote) = &upstream.kind else { return None };
+    std::fs::read(remote.roots.as_deref().map(Path::new)?).ok()
+}
+
+/// One worker's connections to the backends, made when they are first needed.
+#[derive(Debug, Default)]
 pub struct Upstreams {
-    backends: Arc<Backends>,
-    /// By the backend's index.
-    connections: Vec<Option<Connections>>,
+    /// By the backend's identity.
+    connections: Mutex<HashMap<u64, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    connections: Arc<Connections>,
+    /// Gone once no snapshot knows the backend any more.
+    backend: Weak<Backend>,
 }
 
 impl Upstreams {
-    /// To be called on the worker's runtime: connections live there.
-    #[must_use]
-    pub fn new(backends: &Arc<Backends>) -> Self {
-        let mut connections: Vec<Option<Connections>> = Vec::new();
-        connections.resize_with(backends.all.len(), || None);
-        for backend in backends.all.values() {
-            if let (Kind::Remote(target), Some(place)) = (&backend.kind, connections.get_mut(backend.index)) {
-                *place = Some(Connections::new(target));
-            }
+    /// The connections to a backend; they live on the runtime that first asks for them.
+    pub(super) fn connections(&self, backend: &Arc<Backend>, target: &Target) -> Arc<Connections> {
+        let mut all = lock(&self.connections);
+        if let Some(known) = all.get(&backend.identity) {
+            return known.connections.clone();
         }
-        Self { backends: backends.clone(), connections }
-    }
-
-    pub(super) fn backends(&self) -> &Backends {
-        &self.backends
-    }
-
-    pub(super) fn connections(&self, backend: &Backend) -> Option<&Connections> {
-        self.connections.get(backend.index)?.as_ref()
+        all.retain(|_, known| known.backend.strong_count() > 0);
+        let connections = Arc::new(Connections::new(target));
+        let known = Known { connections: connections.clone(), backend: Arc::downgrade(backend) };
+        all.insert(backend.identity, known);
+        connections
     }
 }
 
 /// One upstream, as all workers see it.
 pub(super) struct Backend {
     name: Arc<str>,
-    index: usize,
+    /// No other backend of this process has had it.
+    identity: u64,
+    settings: Upstream,
+    roots: Option<Vec<u8>>,
     kind: Kind,
     /// Calls that may be on their way at once.
     places: usize,
@@ -120,7 +144,7 @@ impl fmt::Debug for Backend {
 }
 
 impl Backend {
-    fn open(upstream: &Upstream, index: usize, catalogue: &catalogue::Catalogue) -> Result<Self, String> {
+    fn open(upstream: &Upstream, catalogue: &catalogue::Catalogue) -> Result<Self, String> {
         let (kind, places) = match &upstream.kind {
             UpstreamKind::Remote(remote) => {
                 let target = Target::open(&upstream.name, remote, catalogue)?;
@@ -128,9 +152,12 @@ impl Backend {
             }
             UpstreamKind::Local(model) => (Kind::Local(Box::new(Local::open(&upstream.name, model)?)), None),
         };
+        static IDENTITIES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             name: Arc::from(upstream.name.as_str()),
-            index,
+            identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
+            settings: upstream.clone(),
+            roots: roots(upstream),
             kind,
             places: places.unwrap_or(usize::MAX),
             pending: AtomicUsize::new(0),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::affinity;
 use super::balance::{self, Load};
 use super::health::Standing;
 
@@ -14,6 +15,8 @@ pub(super) struct View {
     pub(super) candidate: usize,
     pub(super) priority: u32,
     pub(super) weight: u32,
+    /// What its upstream's name comes to, the same in every replica.
+    pub(super) identity: u64,
     /// `None` where no such upstream is running.
     pub(super) outlook: Option<Outlook>,
 }
@@ -29,21 +32,32 @@ pub(super) struct Outlook {
     pub(super) full: bool,
 }
 
-/// Of those that are fit the lowest priority, among equals as the balance says. Where nobody is fit, whoever will be
-/// soonest: an unfit upstream may still answer, and none at all never does.
-pub(super) fn choose(views: &[View], now: Instant, dice: &mut fastrand::Rng) -> Option<usize> {
+/// Of those that are fit the lowest priority, among equals the one that a conversation belongs to, or else as the balance
+/// says. Where nobody is fit, whoever will be soonest: an unfit upstream may still answer, and none at all never does.
+pub(super) fn choose(
+    views: &[View],
+    now: Instant,
+    conversation: Option<u64>,
+    dice: &mut fastrand::Rng,
+) -> Option<usize> {
     let fit = || views.iter().filter(|view| view.is_fit());
     let Some(priority) = fit().map(|view| view.priority).min() else {
         return views.iter().min_by_key(|view| view.urgency(now)).map(|view| view.candidate);
     };
     let equals: Vec<&View> = fit().filter(|view| view.priority == priority).collect();
+    if let Some(conversation) = conversation {
+        return affinity::choose(&equals, conversation)
+            .and_then(|chosen| equals.get(chosen))
+            .map(|view| view.candidate);
+    }
     let loads: Vec<Load> = equals.iter().map(|view| view.load()).collect();
     let chosen = balance::choose(&loads, dice).unwrap_or_default();
     equals.get(chosen).map(|view| view.candidate)
 }
 
 impl View {
-    fn is_fit(&self) -> bool {
+    /// Whether it may be asked now.
+    pub(super) fn is_fit(&self) -> bool {
         self.outlook.is_some_and(|outlook| !outlook.full && !matches!(outlook.standing, Standing::Out(_)))
     }
 
@@ -77,14 +91,20 @@ mod tests {
             word => word.parse().map_or(Standing::Well, |seconds| Standing::Out(now + Duration::from_secs(seconds))),
         };
         let outlook = Outlook { standing, pending: 0, latency: None, full: word == "full" };
-        View { candidate, priority, weight: 1, outlook: (word != "gone").then_some(outlook) }
+        View {
+            candidate,
+            priority,
+            weight: 1,
+            identity: candidate as u64,
+            outlook: (word != "gone").then_some(outlook),
+        }
     }
 
     fn check(told: &[(u32, &str)], expected: &[usize]) {
         let now = Instant::now();
         let views: Vec<View> = told.iter().enumerate().map(|(index, told)| view(index, *told, now)).collect();
         let mut dice = fastrand::Rng::with_seed(5);
-        let mut chosen: Vec<usize> = (0..64).filter_map(|_| choose(&views, now, &mut dice)).collect();
+        let mut chosen: Vec<usize> = (0..64).filter_map(|_| choose(&views, now, None, &mut dice)).collect();
         chosen.sort_unstable();
         chosen.dedup();
         assert_eq!(chosen, expected, "{told:?}");

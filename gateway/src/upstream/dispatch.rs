@@ -1,6 +1,8 @@
 //! Tries the candidates of one exchange until one gives a reply head. Nothing of a reply has gone to the client before
 //! the last `next`, so every try is free to be given up.
 
+mod hedge;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::backends::{Backend, Kind, Upstreams};
+use super::affinity;
+use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
 use super::failure::{Error, Failure};
 use super::lease::Lease;
@@ -21,6 +24,7 @@ use crate::exchange::{ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
 use crate::route::{Candidate, Route};
 use crate::screen::Screened;
+use hedge::Ended;
 
 /// A call that failed after this long is not made of the same candidate again.
 const LONG: Duration = Duration::from_secs(10);
@@ -67,11 +71,14 @@ impl Requests {
 /// The tries of one exchange.
 #[derive(Debug)]
 pub struct Dispatch {
+    backends: Arc<Backends>,
     upstreams: Arc<Upstreams>,
     route: Route,
     requests: Requests,
     outgoing: Outgoing,
     tries: Tries,
+    /// What the exchange's conversation is known by, where its turns go to the same candidate.
+    conversation: Option<u64>,
     dice: fastrand::Rng,
     attempts: Vec<Attempt>,
     /// The reply that was given last.
@@ -97,10 +104,28 @@ struct Tried {
 impl Dispatch {
     /// No candidate is tried yet.
     #[must_use]
-    pub fn new(upstreams: Arc<Upstreams>, route: Route, requests: Requests, outgoing: Outgoing) -> Self {
+    pub fn new(
+        backends: Arc<Backends>,
+        upstreams: Arc<Upstreams>,
+        route: Route,
+        requests: Requests,
+        outgoing: Outgoing,
+    ) -> Self {
         let tries = Tries::new(route.candidates.len(), route.attempts);
+        let conversation = route.affinity.then(|| affinity::conversation(requests.any()));
         let dice = fastrand::Rng::new();
-        Self { upstreams, route, requests, outgoing, tries, dice, attempts: Vec::with_capacity(1), given: None }
+        Self {
+            backends,
+            upstreams,
+            route,
+            requests,
+            outgoing,
+            tries,
+            conversation,
+            dice,
+            attempts: Vec::with_capacity(1),
+            given: None,
+        }
     }
 
     /// A reply whose head has come: success, or an error status that is the caller's to see (a content block, a 4xx, or
@@ -116,14 +141,17 @@ impl Dispatch {
                 return Err(self.failure(given.candidate, Error::Broken("no further try is left")));
             }
         } else {
-            self.upstreams.backends().budget().earn();
+            self.backends.budget().earn();
         }
         loop {
             let Some(candidate) = self.choose(Instant::now()) else {
                 return Err(Failure::new(None, Error::Unknown));
             };
             let began = Instant::now();
-            let mut tried = self.try_one(candidate, began).await;
+            let Ended { candidate, began, mut tried } = match self.route.hedge {
+                None => Ended { candidate, began, tried: self.try_one(candidate, began).await },
+                Some(after) => self.try_hedged(candidate, began, after).await,
+            };
             if tried.next == Next::Again && began.elapsed() > LONG {
                 tried.next = Next::Elsewhere;
             }
@@ -160,13 +188,14 @@ impl Dispatch {
         let first = open.next()?;
         let Some(second) = open.next() else { return Some(first) };
         let views: Vec<View> = [first, second].into_iter().chain(open).filter_map(|one| self.view(one, now)).collect();
-        choice::choose(&views, now, &mut self.dice)
+        choice::choose(&views, now, self.conversation, &mut self.dice)
     }
 
     fn view(&self, candidate: usize, now: Instant) -> Option<View> {
         let Candidate { upstream, priority, weight, .. } = self.route.candidates.get(candidate)?;
-        let outlook = self.upstreams.backends().backend(upstream).map(|backend| backend.outlook(now));
-        Some(View { candidate, priority: *priority, weight: *weight, outlook })
+        let outlook = self.backends.backend(upstream).map(|backend| backend.outlook(now));
+        let identity = affinity::identity(upstream);
+        Some(View { candidate, priority: *priority, weight: *weight, identity, outlook })
     }
 
     async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
@@ -179,17 +208,22 @@ impl Dispatch {
         match self.call(&lease, &candidate).await {
             Ok((answer, sent)) => self.judge(answer, lease, sent),
             Err(error) => {
-                if retry::after_error(&error).1 == Shows::Failure {
-                    lease.fail();
-                }
+                Self::settle(&mut lease, &error);
                 Tried::failed(error)
             }
         }
     }
 
+    /// What a call that gave no reply shows of its upstream.
+    fn settle(lease: &mut Lease, error: &Error) {
+        if retry::after_error(error).1 == Shows::Failure {
+            lease.fail();
+        }
+    }
+
     fn enter(&self, candidate: usize, now: Instant) -> Result<(Lease, Arc<str>), Error> {
         let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
-        let backend = self.upstreams.backends().backend(&candidate.upstream).ok_or(Error::Unknown)?;
+        let backend = self.backends.backend(&candidate.upstream).ok_or(Error::Unknown)?;
         let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.requests.any().model.as_str()));
         let lease = backend.enter(now).ok_or(Error::Busy)?;
         Ok((lease, model))
@@ -201,7 +235,7 @@ impl Dispatch {
         let request = self.requests.at(backend.name());
         match backend.kind() {
             Kind::Remote(target) => {
-                let connections = self.upstreams.connections(backend).ok_or(Error::Unknown)?;
+                let connections = self.upstreams.connections(backend, target);
                 let body = body(request, model);
                 let sent = (request.edited || model != request.model).then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
@@ -282,7 +316,7 @@ impl Dispatch {
     /// Whether there is a further try, after waiting for it. Only one that follows a call costs the gateway's budget.
     async fn go_on(&mut self, called: bool) -> bool {
         let plan = self.tries.plan();
-        let budget = self.upstreams.backends().budget();
+        let budget = self.backends.budget();
         if plan == Plan::End || (called && !budget.spend(Instant::now())) {
             return false;
         }
@@ -302,6 +336,11 @@ impl Tried {
     fn failed(error: Error) -> Self {
         let (next, _) = retry::after_error(&error);
         Self { outcome: Err(error), next, pause: Duration::ZERO }
+    }
+
+    /// Whether it gave something that is the caller's to see.
+    fn answers(&self) -> bool {
+        self.next == Next::Give && self.outcome.is_ok()
     }
 
     /// Whether the upstream was really called.

@@ -15,12 +15,14 @@ pub struct Lease {
     /// Whether the call's outcome is known already.
     settled: bool,
     timed: bool,
+    /// Whether another one is asked beside it.
+    races: bool,
 }
 
 impl Lease {
     /// A place that the backend has counted.
     pub(super) fn new(backend: Arc<Backend>, entered: Instant, probe: bool) -> Self {
-        Self { backend, entered, probe, settled: false, timed: false }
+        Self { backend, entered, probe, settled: false, timed: false, races: false }
     }
 
     /// The backend whose place it is.
@@ -47,6 +49,12 @@ impl Lease {
         }
     }
 
+    /// Another one may be asked beside it. Where that one is quicker, this is dropped without a word, and the time until
+    /// then is the least that it would have taken.
+    pub(super) fn race(&mut self) {
+        self.races = true;
+    }
+
     /// The upstream failed.
     pub fn fail(&mut self) {
         if !std::mem::replace(&mut self.settled, true) {
@@ -58,6 +66,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.races && !self.settled && !self.timed {
+            let now = Instant::now();
+            self.backend.note_latency(now.saturating_duration_since(self.entered), now);
+        }
         self.backend.leave(self.probe && !self.settled);
     }
 }

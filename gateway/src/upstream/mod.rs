@@ -1,12 +1,14 @@
 //! Upstreams: everything that can answer, remote or in this process, behind one door that takes only what was screened.
 //!
 //! An exchange's [`Dispatch`] tries the candidates of its route until one gives a [`Reply`]. [`Backends`] is what all
-//! workers know of the upstreams, [`Upstreams`] one worker's connections to them. Nothing here reads what a reply means.
+//! workers know of the upstreams, [`Upstreams`] one worker's connections to them. What a reply means is read
+//! only where two candidates race for the first word.
 
 mod dispatch;
 mod retry;
 mod tries;
 
+mod affinity;
 mod backends;
 mod balance;
 mod choice;

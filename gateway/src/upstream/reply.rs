@@ -1,5 +1,6 @@
 //! A reply whose head has come, and its bytes as they come. It does not read what they mean.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -58,7 +59,7 @@ impl Reply {
     /// Whether nobody needs the rest of it once its reader has left: it would only be made for the record.
     #[must_use]
     pub fn ends_with_reader(&self) -> bool {
-        matches!(self.body.0, Source::Local(_))
+        matches!(self.body.source, Source::Local(_))
     }
 
     /// Notes which bytes of its texts are the gateway's own.
@@ -77,7 +78,11 @@ impl Reply {
 
 /// A reply's bytes.
 #[derive(Debug)]
-pub struct Body(Source);
+pub struct Body {
+    /// What was read ahead, oldest first.
+    ahead: VecDeque<Bytes>,
+    source: Source,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -93,22 +98,32 @@ impl Body {
 
     /// As [`Body::chunk`], for callers that have a context.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        match &mut self.0 {
+        if let Some(bytes) = self.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        match &mut self.source {
             Source::Remote(incoming) => incoming.poll_chunk(context),
             Source::Local(speech) => speech.poll_chunk(context),
         }
     }
 }
 
+impl Body {
+    /// Gives bytes back that were read ahead, oldest first; they come next.
+    pub(super) fn give_back(&mut self, bytes: impl IntoIterator<Item = Bytes>) {
+        self.ahead.extend(bytes);
+    }
+}
+
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
-        Self(Source::Remote(incoming))
+        Self { ahead: VecDeque::new(), source: Source::Remote(incoming) }
     }
 }
 
 impl From<Speech> for Body {
     fn from(speech: Speech) -> Self {
-        Self(Source::Local(Box::new(speech)))
+        Self { ahead: VecDeque::new(), source: Source::Local(Box::new(speech)) }
     }
 }
 

@@ -27,6 +27,7 @@ const REQUEST: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}
 
 /// One worker over some upstreams.
 struct Worker {
+    backends: Arc<Backends>,
     upstreams: Arc<Upstreams>,
     routes: Table,
 }
@@ -36,8 +37,8 @@ impl Worker {
     fn new(upstreams: &[String], model: &str) -> Self {
         let text = format!("upstreams:\n  - {}\nmodels:\n  - {model}\n", upstreams.join("\n  - "));
         let config = config(&text);
-        let backends = Backends::open(&config).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        Self { upstreams: Arc::new(Upstreams::new(&backends)), routes: Table::new(&config.models, &config.upstreams) }
+        let backends = Backends::open(&config, &Backends::none()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        Self { backends, upstreams: Arc::default(), routes: Table::new(&config.models, &config.upstreams) }
     }
 
     /// Candidates in order of priority.
@@ -62,7 +63,8 @@ impl Worker {
         let request = Request { edited, ..request };
         let route = self.routes.route("m").unwrap_or_else(|error| panic!("{error}"));
         let outgoing = Outgoing { id: ExchangeId::begin(), headers };
-        Dispatch::new(self.upstreams.clone(), route, Requests::of(Screened::for_test(request)), outgoing)
+        let requests = Requests::of(Screened::for_test(request));
+        Dispatch::new(self.backends.clone(), self.upstreams.clone(), route, requests, outgoing)
     }
 
     async fn ask(&self) -> (Result<Reply, Failure>, Vec<Attempt>) {
@@ -316,7 +318,7 @@ async fn who_keeps_failing_or_asked_for_rest_is_asked_last() {
 async fn one_call_probes_an_upstream_that_was_out() {
     let server = Server::start(vec![ok()]).await;
     let worker = Worker::in_order(&[remote(0, &server)]);
-    let backend = worker.upstreams.backends().backend("u0").cloned().unwrap_or_else(|| panic!("no u0"));
+    let backend = worker.backends.backend("u0").cloned().unwrap_or_else(|| panic!("no u0"));
     let standing = || backend.outlook(Instant::now()).standing;
     let past = Instant::now().checked_sub(Duration::from_secs(2)).unwrap_or_else(Instant::now);
     let out = || (0..5).for_each(|_| backend.fail(Duration::ZERO, past, false));
@@ -425,7 +427,7 @@ upstreams:
   - {name: a, base_url: 'https://127.0.0.1:1/v1', roots: /nowhere/roots.pem}
   - {name: b, base_url: 'http://127.0.0.1:1/v1', key: \"line\\nbreak-0123456789\"}
 ";
-    let mistakes = Backends::open(&config(text)).err().unwrap_or_default();
+    let mistakes = Backends::open(&config(text), &Backends::none()).err().unwrap_or_default();
     let shown = mistakes.join("\n");
     assert_eq!(mistakes.len(), 2, "{shown}");
     assert!(shown.contains("upstream `a`") && shown.contains("/nowhere/roots.pem"), "{shown}");

@@ -55,6 +55,12 @@ impl Tries {
         self.marks.get(candidate) == Some(&Mark::Open)
     }
 
+    /// Whether a further call may be made.
+    #[must_use]
+    pub(crate) fn has_left(&self) -> bool {
+        self.left > 0
+    }
+
     /// Takes note that a call was made.
     pub(crate) fn count(&mut self) {
         self.left = self.left.saturating_sub(1);

@@ -124,7 +124,8 @@ async fn returning_client_resumes_and_a_reload_starts_afresh() {
     install();
     let data = Folder::new();
     let now = wall_clock();
-    let server = open(development(&[], ClientCertificates::Ignore), &data.0, now).unwrap();
+    let tls = development(&[], ClientCertificates::Ignore);
+    let server = open(tls.clone(), &data.0, now).unwrap();
     let ca = std::fs::read_to_string(server.shown().authority.as_ref().unwrap()).unwrap();
     // Version 1.2, whose tickets come in the handshake itself.
     let client = client(&ca, &rustls::version::TLS12, None);
@@ -137,7 +138,7 @@ async fn returning_client_resumes_and_a_reload_starts_afresh() {
     };
     assert!(!resumes().await);
     assert!(resumes().await);
-    server.reload(now).unwrap();
+    server.publish(server.prepare(&tls, now).unwrap());
     assert!(!resumes().await);
 }
 
@@ -238,16 +239,17 @@ async fn reload_publishes_good_files_and_keeps_the_old_ones_else() {
     };
     let (chain, key) = place(&first);
     let now = wall_clock();
-    let server = open(given(chain, key, ClientCertificates::Ignore), &data.0, now).unwrap();
+    let tls = given(chain, key, ClientCertificates::Ignore);
+    let server = open(tls.clone(), &data.0, now).unwrap();
     let trusts = async |authority: &Authority| {
         handshake(&server, client(&authority.pem, &rustls::version::TLS13, None), "a.example").await.is_ok()
     };
     assert!(trusts(&first).await);
     data.put("key.pem", "nonsense");
-    assert!(server.reload(now).is_err());
+    assert!(server.prepare(&tls, now).is_err());
     assert!(trusts(&first).await);
     place(&second);
-    server.reload(now).unwrap();
+    server.publish(server.prepare(&tls, now).unwrap());
     assert!(trusts(&second).await);
     assert!(!trusts(&first).await);
 }

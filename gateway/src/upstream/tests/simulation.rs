@@ -102,9 +102,9 @@ fn the_balance_spares_callers_what_round_robin_does_not() {
             let Upstream { health, latency, pending } = upstream;
             let standing = health.standing(now);
             let outlook = Outlook { standing, pending: *pending, latency: latency.seconds(now), full: false };
-            View { candidate, priority: 0, weight: 1, outlook: Some(outlook) }
+            View { candidate, priority: 0, weight: 1, identity: 0, outlook: Some(outlook) }
         });
-        choice::choose(&views.collect::<Vec<View>>(), now, &mut dice).unwrap_or_else(|| panic!("nobody"))
+        choice::choose(&views.collect::<Vec<View>>(), now, None, &mut dice).unwrap_or_else(|| panic!("nobody"))
     });
     assert!(round_robin >= 1000, "round robin: {round_robin} ms");
     assert!(balanced * 4 <= round_robin, "balanced: {balanced} ms, round robin: {round_robin} ms");

@@ -1,0 +1,141 @@
+//! A configuration that changes while traffic runs: on a signal, by a changed file, on an admin's word.
+
+use http::Method;
+use http_body_util::Full;
+use rustix::process::Signal as Kill;
+use serde_json::{Value, json};
+
+use crate::harness::certificates::Authority;
+use crate::harness::client::Client;
+use crate::harness::gateway::{Gateway, KEY, Setup, remote};
+use crate::harness::script::{DONE, Reply, Signal, Step, finish, say, send};
+use crate::harness::upstream::Upstream;
+use crate::harness::wait::until;
+
+fn asking(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
+}
+
+/// Waits until the log says something for the given time.
+async fn logged(gateway: &Gateway, what: &str, times: usize) {
+    until(what, async || (gateway.log().matches(what).count() >= times).then_some(())).await;
+}
+
+const TAKEN: &str = "the configuration was read again and is in force";
+const REFUSED: &str = "the configuration cannot be taken";
+
+#[tokio::test]
+async fn a_reload_swaps_models_keys_and_rules_and_loses_no_stream() {
+    let held = Signal::new();
+    let steps = [send(say("old ")), Step::Hold(held.clone()), send(say("stays")), send(finish(0, "stop")), send(DONE)];
+    let streaming = Reply::stream(steps);
+    let old = Upstream::answering(move |request| match request.body.windows(6).any(|part| part == b"stream") {
+        true => streaming.clone(),
+        false => Reply::saying("from the old one"),
+    })
+    .await;
+    let new = Upstream::always(Reply::saying("from the new one")).await;
+    let mut gateway = Setup::before(&old).with(json!({"reload": {"watch": false}})).start().await;
+    let client = gateway.client();
+    let mut ask = asking("m");
+    ask["stream"] = json!(true);
+    let mut stream = client.chat(&ask).await;
+    let held_id = stream.id();
+    stream.read_until("old ").await;
+
+    gateway.change(json!({
+        "upstreams": [remote("new", &new.base_url())],
+        "models": [{"name": "renamed", "candidates": [{"upstream": "new"}]}],
+        "callers": {"keys": [{"caller": "carol", "key": "sk-candor-carol-0123456789"}]},
+        "policies": {"shipped": ["secrets"]},
+    }));
+    gateway.signal(Kill::HUP);
+    logged(&gateway, TAKEN, 1).await;
+    assert_eq!(client.chat(&asking("m")).await.status, 401, "the old key is gone");
+    let carol = gateway.stranger().key("sk-candor-carol-0123456789");
+    assert_eq!(carol.chat(&asking("m")).await.status, 404, "the old name is gone");
+    let answer = carol.chat(&asking("renamed")).await;
+    let id = answer.id();
+    assert_eq!((answer.status, new.received().len()), (200, 1));
+    held.give();
+    let text = stream.text().await;
+    assert!(text.contains("stays") && text.contains("[DONE]"), "{text}");
+    let (of_the_old, of_the_new) = (gateway.record(&held_id).await, gateway.record(&id).await);
+    assert_ne!(of_the_old["snapshot"], of_the_new["snapshot"]);
+    // The change is in the ledger, with what was in force before.
+    let digest = |record: &Value| record["snapshot"].as_str().expect("a digest").to_owned();
+    let (before, after) = (digest(&of_the_old), digest(&of_the_new));
+    let told = format!(r#"\"before\":\"{before}\",\"after\":\"{after}\""#);
+    until("the change to be sealed", async || {
+        let bundle = gateway.data().join("bundle");
+        let ran = gateway.candor(&["records", "export", "--all", "--bundle", &bundle.display().to_string()]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let text = std::fs::read_to_string(&bundle).expect("the bundle");
+        std::fs::remove_file(&bundle).expect("the bundle");
+        text.contains(&told).then_some(())
+    })
+    .await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_refused_whole_and_a_changed_file_is_noticed() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let reload = json!({"reload": {"every": "20ms"}, "admin": {"address": "127.0.0.1:0"}});
+    let mut gateway = Setup::before(&upstream).with(reload).start().await;
+    let client = gateway.client();
+    let serves = async |model: &str| client.chat(&asking(model)).await.status;
+    let models = |names: &[&str]| {
+        let model = |name: &&str| json!({"name": name, "candidates": [{"upstream": "up"}]});
+        json!({"models": names.iter().map(model).collect::<Vec<Value>>()})
+    };
+    gateway.change(models(&["a", "b"]));
+    logged(&gateway, TAKEN, 1).await;
+    assert_eq!([serves("a").await, serves("m").await], [200, 404]);
+
+    gateway.change(json!({"models": [{"name": "c", "candidates": [{"upstream": "nobody"}]}]}));
+    logged(&gateway, REFUSED, 1).await;
+    assert!(gateway.log().contains("no upstream is named `nobody`"));
+    assert_eq!([serves("a").await, serves("c").await], [200, 404]);
+
+    // What cannot change while it runs is said, and nothing else of the file is taken either.
+    gateway.change(json!({"spool": {"batch_rows": 7}, "models": models(&["d"])["models"]}));
+    logged(&gateway, "`spool` cannot change while the gateway runs", 1).await;
+    assert_eq!([serves("a").await, serves("d").await], [200, 404]);
+
+    gateway.change(json!({"spool": null}));
+    logged(&gateway, TAKEN, 2).await;
+    assert_eq!(serves("d").await, 200);
+
+    // On an admin's word: the same once more is no change.
+    let admin: std::net::SocketAddr =
+        gateway.ready()["admin"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+    let admin = Client::new(admin, None);
+    let request = admin.request(Method::POST, "/reload").body(Full::default()).expect("a request");
+    let told = admin.send(request).await.json().await;
+    assert_eq!(told["changed"], false, "{told}");
+    let metrics = admin.get("/metrics").await.text().await;
+    assert!(metrics.contains("candor_reloads_refused_total 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_renewed_is_shown_to_new_connections() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let names = ["localhost", "127.0.0.1"];
+    let identity = first.identity(&names);
+    let mut gateway = Setup::before(&upstream)
+        .file("chain.pem", &identity.chain_pem)
+        .file("key.pem", &identity.key_pem)
+        .with(json!({"listen": {"tls": {"certificate": "chain.pem", "key": "key.pem"}}, "reload": {"every": "20ms"}}))
+        .start()
+        .await;
+    let trusting = |authority: &Authority| Client::new(gateway.address(), Some(authority.pem())).key(KEY);
+    assert_eq!(trusting(&first).chat(&asking("m")).await.status, 200);
+    let identity = second.identity(&names);
+    gateway.write("chain.pem", &identity.chain_pem);
+    gateway.write("key.pem", &identity.key_pem);
+    logged(&gateway, TAKEN, 1).await;
+    assert_eq!(trusting(&second).chat(&asking("m")).await.status, 200);
+    gateway.stop().await;
+}

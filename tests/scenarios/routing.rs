@@ -1,0 +1,103 @@
+//! Who is asked: conversations that stay where their prefix is, and a second candidate beside one that says nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::gateway::{Gateway, Setup, remote};
+use crate::harness::script::{DONE, Reply, Signal, Step, delta, finish, say, send};
+use crate::harness::upstream::Upstream;
+
+async fn gateway(upstreams: &[&Upstream], model: Value) -> Gateway {
+    let upstreams = upstreams.iter().enumerate();
+    let upstreams: Vec<Value> = upstreams.map(|(index, one)| remote(&format!("u{index}"), &one.base_url())).collect();
+    let candidates = (0..upstreams.len()).map(|index| json!({"upstream": format!("u{index}")}));
+    let mut entry = json!({"name": "m", "candidates": candidates.collect::<Vec<Value>>()});
+    for (key, value) in model.as_object().expect("settings") {
+        entry[key] = value.clone();
+    }
+    Setup::new().with(json!({"upstreams": upstreams, "models": [entry]})).start().await
+}
+
+#[tokio::test]
+async fn the_turns_of_a_conversation_go_to_one_candidate() {
+    let upstreams = [Upstream::always(Reply::saying("a")).await, Upstream::always(Reply::saying("b")).await];
+    let gateway = gateway(&[&upstreams[0], &upstreams[1]], json!({"affinity": "conversation"})).await;
+    let mut used = BTreeSet::new();
+    for conversation in 0..12 {
+        let mut messages = vec![json!({"role": "user", "content": format!("question {conversation}")})];
+        let mut of_this = BTreeSet::new();
+        for turn in 0..3 {
+            let body = json!({"model": "m", "messages": messages});
+            let answer = gateway.client().chat(&body).await.json().await;
+            of_this.insert(answer["choices"][0]["message"]["content"].as_str().expect("an answer").to_owned());
+            messages.push(json!({"role": "assistant", "content": format!("answer {turn}")}));
+            messages.push(json!({"role": "user", "content": format!("and {turn}?")}));
+        }
+        assert_eq!(of_this.len(), 1, "conversation {conversation}");
+        used.extend(of_this);
+    }
+    assert_eq!(used.len(), 2, "conversations are spread");
+}
+
+/// The first candidate behaves as told, the second answers; what the client gets, and the faults of the attempts.
+async fn hedged(first: Reply, second: Reply) -> (String, Vec<Value>) {
+    let (first, second) = (Upstream::always(first).await, Upstream::always(second).await);
+    let model = json!({
+        "hedge": "50ms",
+        "candidates": [{"upstream": "u0"}, {"upstream": "u1", "priority": 1}],
+    });
+    let gateway = gateway(&[&first, &second], model).await;
+    let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let answer = gateway.client().chat(&body).await;
+    let id = answer.id();
+    let text = answer.text().await;
+    let record = gateway.record(&id).await;
+    assert_eq!(record["ending"], "complete", "{record}");
+    let attempts = record["attempts"].as_array().expect("attempts");
+    (text, attempts.iter().map(|attempt| json!([attempt["upstream"], attempt["fault"]])).collect())
+}
+
+fn good() -> [String; 3] {
+    [say("from the second"), finish(0, "stop"), DONE.to_owned()]
+}
+
+const OUTRUN: &str = "given up: another candidate answered first";
+
+#[tokio::test]
+async fn a_second_candidate_is_asked_beside_one_that_says_nothing() {
+    let role = delta(0, &json!({"role": "assistant", "content": ""}));
+    let never = Signal::new();
+    let silences = [
+        ("no head", Reply::saying("late").after(Duration::from_secs(20))),
+        ("a head and a role", Reply::stream([send(role.clone()), Step::Hold(never.clone())])),
+        ("keep-alives", Reply::stream([send(": keep-alive\n\n"), Step::Hold(never.clone())])),
+    ];
+    for (what, silence) in silences {
+        let (text, attempts) = hedged(silence, Reply::frames(good())).await;
+        assert_eq!(text, good().concat(), "{what}");
+        assert_eq!(attempts, [json!(["u0", OUTRUN]), json!(["u1", null])], "{what}");
+    }
+    // One that speaks in time is left alone, and one that is slow but sooner than the second answers itself.
+    let (text, attempts) =
+        hedged(Reply::frames([say("first"), finish(0, "stop"), DONE.to_owned()]), Reply::frames(good())).await;
+    assert!(text.contains("first"), "{text}");
+    assert_eq!(attempts, [json!(["u0", null])]);
+    let slow = Reply::frames([say("first"), finish(0, "stop"), DONE.to_owned()]).after(Duration::from_millis(200));
+    let (text, attempts) = hedged(slow, Reply::frames(good()).after(Duration::from_secs(20))).await;
+    assert!(text.contains("first"), "{text}");
+    assert_eq!(attempts, [json!(["u1", OUTRUN]), json!(["u0", null])]);
+}
+
+#[tokio::test]
+async fn where_one_of_two_fails_the_other_is_waited_for() {
+    let failing = Reply::json(503, "{}").after(Duration::from_millis(150));
+    let (text, attempts) = hedged(failing, Reply::frames(good()).after(Duration::from_millis(400))).await;
+    assert_eq!(text, good().concat());
+    assert_eq!(attempts, [json!(["u0", "get an answer from the upstream: status 503"]), json!(["u1", null])]);
+    let broken = Reply::stream([send(": hi\n\n"), Step::Pause(Duration::from_millis(150)), Step::Reset]);
+    let (text, attempts) = hedged(broken, Reply::frames(good()).after(Duration::from_millis(400))).await;
+    assert_eq!(text, good().concat());
+    assert_eq!(attempts.len(), 2, "{attempts:?}");
+}
