@@ -54,7 +54,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("hyper::server", &["listen/"]),
     ("hyper_util::server", &["listen/"]),
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`.
-    ("hyper_util::client", &["upstream/remote", "upstream/hub", "tls/system.rs", "observe/export"]),
+    ("hyper_util::client", &["upstream/remote", "upstream/hub", "upstream/errand", "tls/system.rs", "observe/export"]),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
     ("candor_engine", &["upstream/local", "command/engine"]),
 ];

@@ -6,6 +6,7 @@ mod evidence;
 mod golden;
 mod transport;
 
+mod audit;
 mod callers;
 mod judging;
 mod reload;

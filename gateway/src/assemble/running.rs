@@ -43,6 +43,7 @@ pub struct Running {
     pub(super) export: Option<Export>,
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) reload: (Asking, JoinHandle<()>),
+    pub(super) canary: Option<JoinHandle<()>>,
 }
 
 /// What listens.
@@ -128,6 +129,7 @@ impl Running {
             drop(Handle::current().spawn(async move { asking.reload().await }));
         }
         self.reload.1.abort();
+        self.canary.iter().for_each(JoinHandle::abort);
         tracing::info!(within = ?self.snapshot.load().config.drain, "shutting down");
         let drained = self.drain(&mut signals).await;
         match drained {

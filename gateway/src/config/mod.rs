@@ -4,6 +4,7 @@ mod settings;
 
 mod resolve;
 
+mod auditing;
 mod front;
 mod serving;
 
@@ -21,9 +22,9 @@ pub use read::Mistake;
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging, Ledger,
-    Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload, Remote,
-    Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    AskWhen, CallerKey, Callers, Canary, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging,
+    Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload,
+    Remote, Retention, RetentionClass, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use units::{read_duration, write_duration};
 

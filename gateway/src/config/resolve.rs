@@ -15,7 +15,7 @@ use super::settings::{
     Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
     RetentionClass, Spool,
 };
-use super::{Secret, front, serving, tree};
+use super::{Secret, auditing, front, serving, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -94,6 +94,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
+    let canary = auditing::canary(&mut root, base, &models, shared);
     let reload = reload(&mut root, shared);
     let config = Config {
         data,
@@ -113,6 +114,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         policies,
         judge,
         observe,
+        canary,
         reload,
     };
     (config, root.finish(shared))
@@ -347,7 +349,7 @@ pub(super) fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Sha
 
 /// A variable that begins like ours and means nothing is a typing error worth telling.
 fn unknown_variables(shared: &mut Shared<'_>) {
-    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY"];
+    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY", "CANDOR_AUDIT_KEY"];
     let known: Vec<&str> = shared.known_variables.iter().map(String::as_str).chain(elsewhere).collect();
     let unknown = shared.environment.own_names().filter(|name| !known.contains(name));
     let mistakes: Vec<Mistake> = unknown

@@ -183,6 +183,7 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         peer: arrival.peer.address.ip().to_string(),
         client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
+        audit: text("x-candor-audit").map(|tag| tag.chars().take(200).collect()),
         model: request.model.clone(),
         stream: request.stream,
         preview: preview(request),

@@ -22,6 +22,7 @@ mod reply;
 mod local;
 mod remote;
 
+pub mod errand;
 pub mod hub;
 
 pub mod catalogue;

@@ -72,6 +72,12 @@ impl Detector {
         Self { band, alpha, rounds: VecDeque::new() }
     }
 
+    /// Whether another watches for the same.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.band == other.band && (self.alpha - other.alpha).abs() < 1e-12
+    }
+
     /// Takes one round in. After an alert it begins anew.
     pub fn round(&mut self, share: Share) -> Watched {
         if self.rounds.len() >= Self::MEMORY {

@@ -1,10 +1,8 @@
 //! Tables as RFC 4180 has them: quoted cells, doubled quotes, line breaks inside of quotes. It gives no meaning to columns.
 
-/// One row and the line it begins on.
-pub(super) type Row = (u64, Vec<String>);
-
-/// Rows of a table, the heading first. A quote that is never closed ends with the text.
-pub(super) fn rows(text: &str) -> Vec<Row> {
+/// Rows of a table with the line that each begins on, the heading first. A quote that is never closed ends with the text.
+#[must_use]
+pub fn rows(text: &str) -> Vec<(u64, Vec<String>)> {
     let text = text.trim_start_matches('\u{feff}');
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
     let (mut line, mut began, mut quoted) = (1, 1, false);

@@ -57,7 +57,7 @@ pub fn text(file: &str, text: &str, format: Option<Format>) -> Result<Suite, Vec
     let suite = match format {
         Format::Yaml => whole(text, &mut reader, read::suite),
         Format::PromptfooYaml => whole(text, &mut reader, promptfoo),
-        Format::Lines => lines(text, &mut reader, |node, reader| read::probe(node, reader)),
+        Format::Lines => lines(text, &mut reader, read::probe),
         Format::SpeechMap => lines(text, &mut reader, speechmap),
         Format::PromptfooTable | Format::HarmBench => table(text, &mut reader, format),
     };
@@ -75,7 +75,11 @@ fn recognise(file: &str, text: &str) -> Format {
         return if first.contains("Behavior") { Format::HarmBench } else { Format::PromptfooTable };
     }
     if is("jsonl") || is("ndjson") {
-        return if first.contains("\"prompt\"") && first.contains("\"topic\"") { Format::Lines } else { Format::SpeechMap };
+        return if first.contains("\"prompt\"") && first.contains("\"topic\"") {
+            Format::Lines
+        } else {
+            Format::SpeechMap
+        };
     }
     let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
     let promptfoo = ["tests:", "providers:", "redteam:", "- vars:", "- description:", "prompts:"];
@@ -225,7 +229,10 @@ fn table(text: &str, reader: &mut Reader<'_>, format: Format) -> Suite {
             _ => cell(&["prompt", "question", "query", "input", "message"]),
         };
         let Some(prompt) = asked else {
-            reader.mistake(place, "the row has no text to ask; columns are looked for by `Behavior`, `prompt` or `question`");
+            reader.mistake(
+                place,
+                "the row has no text to ask; columns are looked for by `Behavior`, `prompt` or `question`",
+            );
             continue;
         };
         let id = cell(&["BehaviorID", "id"]).unwrap_or_else(|| format!("line-{line}"));
@@ -259,7 +266,8 @@ fn promptfoo(root: Node, reader: &mut Reader<'_>) -> Suite {
     for (test, number) in tests.into_iter().zip(1..) {
         let place = test.place;
         let variables = variables(&test);
-        let topic = entry(&test, "metadata").and_then(|about| said(about, &["topic", "subject", "pluginId", "category"]));
+        let topic =
+            entry(&test, "metadata").and_then(|about| said(about, &["topic", "subject", "pluginId", "category"]));
         let topic = topic.or_else(|| said(&test, &["description"])).unwrap_or_else(|| "unnamed".to_owned());
         let asked: Vec<String> = match templates.is_empty() {
             true => {

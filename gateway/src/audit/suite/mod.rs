@@ -14,6 +14,7 @@ mod import;
 
 mod shipped;
 
+pub use csv::rows as rows_of_table;
 pub use import::{Format, open, text};
 pub use probe::{Kind, Probe, Suite};
 pub use read::Mistake;

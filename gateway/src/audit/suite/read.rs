@@ -52,11 +52,14 @@ impl Reader<'_> {
 struct Entries {
     place: Place,
     what: &'static str,
+    /// Whether it is a mapping at all; what a thing lacks that is none need not be told.
+    is_mapping: bool,
     left: Vec<(String, Node)>,
 }
 
 impl Entries {
     fn of(node: Node, what: &'static str, reader: &mut Reader<'_>) -> Self {
+        let is_mapping = matches!(node.value, Value::Map(_));
         let left = match node.value {
             Value::Map(entries) => entries,
             other => {
@@ -64,7 +67,7 @@ impl Entries {
                 Vec::new()
             }
         };
-        Self { place: node.place, what, left }
+        Self { place: node.place, what, is_mapping, left }
     }
 
     fn take(&mut self, key: &str) -> Option<Node> {
@@ -83,7 +86,7 @@ impl Entries {
     fn required(&mut self, key: &str, reader: &mut Reader<'_>) -> Option<String> {
         let is_there = self.left.iter().any(|(name, _)| name == key);
         let text = self.text(key, reader);
-        if text.as_deref().is_some_and(|text| text.trim().is_empty()) || !is_there {
+        if self.is_mapping && (text.as_deref().is_some_and(|text| text.trim().is_empty()) || !is_there) {
             reader.mistake(self.place, format!("{} lacks `{key}`", self.what));
             return None;
         }
@@ -173,9 +176,8 @@ pub(super) fn placed(probes: Vec<Placed>, reader: &mut Reader<'_>) -> Vec<Probe>
     probes.into_iter().map(|(_, probe)| probe).collect()
 }
 
-const PROBE_KEYS: [&str; 12] = [
-    "id", "topic", "pack", "language", "wording", "prompt", "system", "twin", "facts", "kind", "answer", "control",
-];
+const PROBE_KEYS: [&str; 12] =
+    ["id", "topic", "pack", "language", "wording", "prompt", "system", "twin", "facts", "kind", "answer", "control"];
 
 /// Reads one whole probe.
 pub(super) fn probe(node: Node, reader: &mut Reader<'_>) -> Option<Placed> {

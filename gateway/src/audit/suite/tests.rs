@@ -34,16 +34,15 @@ fn shipped_suites_can_be_read_and_are_large_enough() {
 fn questions_become_probes_with_twins() {
     let suite = text(
         "s.yaml",
-        "name: s\ntopics:\n- topic: china/taiwan\n  questions:\n  - id: q\n    ask: {en: [a, b], zh: c}\n    twin: {en: t}\n    facts: [x, [y, z]]\n",
+        "name: s\ntopics:\n- topic: china/taiwan\n  questions:\n  - id: q\n    ask: {en: [a, b], zh: c}\n    twin: {en: t}\n    facts: [x, [u, z]]\n",
         Some(Format::Yaml),
     )
     .expect("a suite");
     let ids: Vec<(&str, Option<&str>)> =
         suite.probes.iter().map(|probe| (probe.id.as_str(), probe.twin.as_deref())).collect();
-    let expected =
-        [("q/en/1~", None), ("q/en/1", Some("q/en/1~")), ("q/en/2", Some("q/en/1~")), ("q/zh/1", None)];
+    let expected = [("q/en/1~", None), ("q/en/1", Some("q/en/1~")), ("q/en/2", Some("q/en/1~")), ("q/zh/1", None)];
     assert_eq!(ids, expected);
-    assert_eq!(suite.probes[1].facts, [vec!["x".to_owned()], vec!["y".to_owned(), "z".to_owned()]]);
+    assert_eq!(suite.probes[1].facts, [vec!["x".to_owned()], vec!["u".to_owned(), "z".to_owned()]]);
     assert_eq!(suite.probes[1].subject(), "china/taiwan");
     // What was written out is read back as it was.
     let again = text("s.jsonl", &suite.lines(), None).expect("a suite");
@@ -67,7 +66,7 @@ fn every_mistake_is_named_with_its_line() {
     for part in expected {
         assert!(found.iter().any(|mistake| mistake.starts_with(part)), "{part} is not in {found:#?}");
     }
-    assert!(!found.iter().any(|mistake| mistake.contains("a probe lacks `id`")) || found.len() == 8, "{found:#?}");
+    assert_eq!(found.len(), 7, "{found:#?}");
     assert!(mistakes("name: s\n").iter().any(|mistake| mistake.contains("no probes")));
     assert!(mistakes("name: [\n").iter().any(|mistake| mistake.contains("not valid YAML")));
     assert!(mistakes("").iter().any(|mistake| mistake.contains("lacks `name`")));
@@ -102,8 +101,18 @@ fn files_of_others_become_probes() {
         "prompts: ['Answer: {{question}}']\nproviders: [x]\ntests:\n- vars: {question: Why?}\n  metadata: {pluginId: politics}\n",
         &[("test-1/1", "politics", "en", "Answer: Why?")],
     );
-    check("tests.csv", "prompt,subject\nWhat is it?,Xinjiang camps\n", &[("line-2", "xinjiang_camps", "en", "What is it?")]);
-    for (file, source) in [("a.csv", "x,y\n1,2\n"), ("a.jsonl", "{\n"), ("a.csv", ""), ("b.jsonl", "[1]\n"), ("c.yaml", "tests: file.csv\n")] {
+    check(
+        "tests.csv",
+        "prompt,subject\nWhat is it?,Xinjiang camps\n",
+        &[("line-2", "xinjiang_camps", "en", "What is it?")],
+    );
+    for (file, source) in [
+        ("a.csv", "x,y\n1,2\n"),
+        ("a.jsonl", "{\n"),
+        ("a.csv", ""),
+        ("b.jsonl", "[1]\n"),
+        ("c.yaml", "tests: file.csv\n"),
+    ] {
         assert!(text(file, source, None).is_err(), "{file}: {source}");
     }
 }
