@@ -45,6 +45,8 @@ GRANT UPDATE (last_sequence, heartbeat, closed) ON stream TO candor_writer;
 GRANT INSERT ON pending, event, document TO candor_writer;
 GRANT SELECT ON ledger, document, event, caller_key, payload_kept TO candor_writer;
 GRANT SELECT, INSERT ON search, searchable TO candor_writer;
+-- Sums of what callers took: each gateway writes its own, and old ones are of no use.
+GRANT SELECT, INSERT, UPDATE, DELETE ON spent TO candor_writer;
 
 GRANT SELECT, DELETE ON pending TO candor_sealer;
 GRANT INSERT ON pending, event TO candor_sealer;
@@ -72,5 +74,7 @@ GRANT SELECT ON stream, ledger, pending, leaf, node, checkpoint, signing_key, ev
 GRANT SELECT (exchange, occurred_at, stream, sequence, accepted_at, dialect, team, model, streamed, snapshot, recording,
               request_bytes) ON record_begin TO candor_auditor;
 GRANT SELECT (exchange, occurred_at, stream, sequence, ended_at, ending, status, upstream, upstream_model, outcome,
-              manners, language, confidence, decided_by, detector, findings, action, total_us) ON record_end
+              manners, language, confidence, decided_by, detector, findings, action, total_us, prompt_tokens, completion_tokens, reasoning_tokens,
+              cached_tokens, written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
+              reasoning_checks) ON record_end
     TO candor_auditor;

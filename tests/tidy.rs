@@ -20,9 +20,9 @@ const TOP_LEVEL: [&str; 11] = [
 
 /// The gateway's modules, layer by layer: each may import from its own layer and those above it in this list.
 const LAYERS: [&[&str]; 12] = [
-    &["exchange", "fault", "cli"],
-    &["config", "stream", "route", "tls", "observe"],
-    &["dialect", "screen"],
+    &["exchange", "fault", "cli", "thinking"],
+    &["config", "cost", "stream", "route", "tls", "observe"],
+    &["dialect", "screen", "cipher"],
     &["record", "ledger", "upstream"],
     &["store"],
     &["identify", "keyring", "snapshot", "audit"],

@@ -30,8 +30,13 @@ impl Drop for Scratch {
 }
 
 fn open(scratch: &Scratch) -> (Recorder, Shipper) {
-    let config =
-        Spool { group: Duration::from_millis(5), segment_bytes: 64 << 20, total_bytes: 64 << 30, batch_rows: 500 };
+    let config = Spool {
+        group: Duration::from_millis(5),
+        segment_bytes: 64 << 20,
+        total_bytes: 64 << 30,
+        batch_rows: 500,
+        keys: Vec::new(),
+    };
     Recorder::open(&scratch.0, &config).expect("a spool")
 }
 
@@ -100,7 +105,9 @@ fn end(exchange: ExchangeId, size: usize) -> End {
             detector: "1",
         },
         review: false,
-        usage: Usage { prompt: Some(300), completion: Some(200), reasoning: None, cached: None },
+        usage: Usage { prompt: Some(300), completion: Some(200), ..Usage::default() },
+        cost: None,
+        thinking: None,
         timings: Timings { total: Duration::from_millis(12), ..Timings::default() },
     }
 }

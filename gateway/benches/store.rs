@@ -183,6 +183,8 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         },
         review: false,
         usage: Usage::default(),
+        cost: None,
+        thinking: None,
         timings: Timings::default(),
     };
     [Entry::Begin(Box::new(begin)), Entry::End(Box::new(end))]

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod audit;
+mod cost;
 mod records;
 
 pub use audit::{
     Audit, AuditCheck, AuditCompare, AuditDiscover, AuditDoor, AuditMatrix, AuditReport, AuditRun, AuditSimulate,
     AuditSuites, ReportFormat, SuiteFormat,
 };
+pub use cost::{By, Cost, CostReport};
 pub use records::{
     Ledger, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease,
     RecordsShow, Spool, SpoolImport, Verify,
@@ -45,6 +47,9 @@ pub enum Command {
     /// Look at recorded exchanges.
     #[command(subcommand)]
     Records(Records),
+    /// Say what traffic cost.
+    #[command(subcommand)]
+    Cost(Cost),
     /// Check an evidence bundle offline: 0 verified, 1 changed, 4 incomplete, 5 not anchored.
     Verify(Verify),
     /// Look at the ledger over all records.

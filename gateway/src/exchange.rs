@@ -97,6 +97,18 @@ pub struct Caller {
 /// The name under which the gateway itself asks a judge model about an exchange; no caller may have it.
 pub const JUDGE: &str = "candor-judge";
 
+/// The name under which the gateway sends copies of exchanges to another upstream; no caller may have it.
+pub const SHADOW: &str = "candor-shadow";
+
+/// Names that the gateway has as a caller of its own.
+pub const OWN_NAMES: [&str; 2] = [JUDGE, SHADOW];
+
+/// Whether a name is one of the gateway's own.
+#[must_use]
+pub fn is_own_name(name: &str) -> bool {
+    OWN_NAMES.contains(&name)
+}
+
 /// What decided, and what found it, where a rule's question was put to a judge model. The evidence of such an exchange of
 /// the gateway's own is one entry: `PACK/RULE: ` and `yes`, `no`, or `none` where no answer came.
 pub const QUESTION: &str = "question";
@@ -229,6 +241,8 @@ pub struct Usage {
     pub reasoning: Option<u64>,
     /// Prompt tokens that came from a cache.
     pub cached: Option<u64>,
+    /// Prompt tokens that were written to a cache.
+    pub written: Option<u64>,
 }
 
 /// A stretch of one channel's whole text that something was found in.

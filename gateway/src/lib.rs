@@ -9,8 +9,10 @@ use clap::Parser;
 pub mod cli;
 pub mod exchange;
 pub mod fault;
+pub mod thinking;
 
 pub mod config;
+pub mod cost;
 pub mod observe;
 pub mod route;
 pub mod stream;
@@ -18,6 +20,8 @@ pub mod tls;
 
 pub mod dialect;
 pub mod screen;
+
+pub mod cipher;
 
 pub mod ledger;
 pub mod record;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Model, Recording, Upstream, UpstreamKind};
+use crate::cost::Price;
 use crate::fault::Fault;
 
 /// Longest part of a model's name that an error repeats.
@@ -32,8 +33,34 @@ pub struct Route {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Arc<Shadow>>,
     /// Who may serve it; never empty.
     pub candidates: Vec<Candidate>,
+}
+
+/// Copies of exchanges that go to another upstream.
+#[derive(Debug)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub route: Route,
+}
+
+impl Shadow {
+    fn of(shadow: &config::Shadow, places: &HashMap<&str, Arc<Place>>) -> Option<Self> {
+        let candidate = candidate(&shadow.candidate, places.get(shadow.candidate.upstream.as_str())?.clone());
+        let route = Route {
+            recording: Recording::BestEffort,
+            attempts: 1,
+            affinity: false,
+            hedge: None,
+            shadow: None,
+            candidates: vec![candidate],
+        };
+        Some(Self { sample: shadow.sample, route })
+    }
 }
 
 /// One way to serve an exchange.
@@ -49,6 +76,8 @@ pub struct Candidate {
     pub weight: u32,
     /// What rules may ask of it.
     pub place: Arc<Place>,
+    /// What it costs, where the configuration says that of this candidate alone.
+    pub price: Option<Arc<Price>>,
 }
 
 /// An upstream as rules see it.
@@ -174,6 +203,7 @@ impl Route {
             attempts: model.attempts,
             affinity: model.affinity,
             hedge: model.hedge,
+            shadow: model.shadow.as_ref().and_then(|shadow| Shadow::of(shadow, places)).map(Arc::new),
             candidates: candidates.collect(),
         }
     }
@@ -186,6 +216,7 @@ fn candidate(item: &config::Candidate, place: Arc<Place>) -> Candidate {
         priority: item.priority,
         weight: item.weight,
         place,
+        price: item.price.clone().map(Arc::new),
     }
 }
 

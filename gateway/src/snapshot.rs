@@ -4,11 +4,28 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use candor_policies::Judge;
+use time::OffsetDateTime;
 
-use crate::config::{Config, Loaded};
+use crate::config::{Config, LOCAL, Loaded, UpstreamKind};
+use crate::cost::{Cost, Price, Prices};
+use crate::exchange::Usage;
 use crate::route::Table;
 use crate::screen::Rules;
 use crate::upstream::Backends;
+use crate::upstream::catalogue::shipped_prices;
+
+/// What is billed: a model at an upstream.
+#[derive(Debug, Clone, Copy)]
+pub struct Billed<'a> {
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// The model's name there, as it was sent.
+    pub model: &'a str,
+    /// The model's name as the upstream tells it.
+    pub told: Option<&'a str>,
+    /// The price of this candidate alone, where it has one.
+    pub price: Option<&'a Price>,
+}
 
 /// What an exchange runs under.
 #[derive(Debug)]
@@ -23,6 +40,8 @@ pub struct Snapshot {
     pub backends: Arc<Backends>,
     /// Says what models did.
     pub judge: Judge,
+    /// What models cost.
+    pub prices: Prices,
     /// The settings as they are shown: every value, secrets masked.
     pub shown: String,
     /// SHA-256 over settings (secrets masked), rules and the detector's version, in hexadecimal.
@@ -49,18 +68,40 @@ impl Snapshot {
         }
         let routes = Table::new(&loaded.config.models, &loaded.config.upstreams);
         let judge = Judge::shipped();
+        let shipped =
+            shipped_prices().map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let prices = Prices::of(vec![loaded.config.prices.clone(), shipped]);
         let text = format!("{}\n{}\n{}", loaded.resolved, rules.digest(), judge.version());
         let digest = digest(&SHA256, text.as_bytes());
         let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let shown = format!("{:#}", loaded.resolved);
         let backends = Backends::none();
-        Ok(Self { config: loaded.config, rules, routes, backends, judge, shown, digest: hexadecimal.into() })
+        Ok(Self { config: loaded.config, rules, routes, backends, judge, prices, shown, digest: hexadecimal.into() })
     }
 
     /// The same, with those who can answer.
     #[must_use]
     pub fn answered_by(self, backends: Arc<Backends>) -> Self {
         Self { backends, ..self }
+    }
+
+    /// What a reply cost, now that its tokens are counted.
+    #[must_use]
+    pub fn cost(&self, billed: &Billed<'_>, usage: &Usage, at: OffsetDateTime) -> Option<Cost> {
+        if let Some(price) = billed.price {
+            return price.cost(usage, at);
+        }
+        let upstream = self.config.upstreams.iter().find(|upstream| upstream.name == billed.upstream)?;
+        let provider = match &upstream.kind {
+            UpstreamKind::Remote(remote) => remote.provider.as_str(),
+            UpstreamKind::Local(_) => LOCAL,
+        };
+        let names = std::iter::once(billed.model).chain(billed.told);
+        let price = names.into_iter().find_map(|model| self.prices.find(Some(provider), model, at));
+        match price {
+            Some(price) => price.cost(usage, at),
+            None => (provider == LOCAL).then(Price::free)?.cost(usage, at),
+        }
     }
 
     /// What it consists of, as texts with names: the settings and every pack.

@@ -24,6 +24,20 @@ pub(crate) struct Cluster {
     postmaster: Option<Pid>,
 }
 
+/// Somebody who is connected to a cluster.
+#[derive(Debug)]
+pub(crate) struct Operator(PgConnection);
+
+impl Operator {
+    /// Runs statements, one after the other.
+    pub(crate) async fn run(&mut self, statements: &str) {
+        for statement in statements.split("; ") {
+            let statement = sqlx::AssertSqlSafe(statement.to_owned());
+            self.0.execute(statement).await.expect("a statement that runs");
+        }
+    }
+}
+
 /// A fresh database in the shared cluster.
 pub(crate) async fn fresh() -> String {
     let shared = SHARED.get_or_init(Cluster::start);
@@ -56,6 +70,11 @@ impl Cluster {
     /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://candor@localhost/{database}?host={}", self.scratch.path().display())
+    }
+
+    /// A connection of an operator's to it.
+    pub(crate) async fn connect(&self) -> Operator {
+        Operator(PgConnection::connect(&self.url("postgres")).await.expect("the cluster"))
     }
 
     /// Starts it, or starts it once more.

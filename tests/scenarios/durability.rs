@@ -89,6 +89,30 @@ async fn records_wait_while_the_database_is_stopped() {
 }
 
 #[tokio::test]
+async fn nothing_is_lost_while_the_database_is_slow_or_takes_no_writes() {
+    let upstream = upstream().await;
+    let cluster = Cluster::start();
+    let gateway = Setup::before(&upstream).database(&cluster.url("postgres")).start().await;
+    let mut ids = questions(&gateway.client(), 3).await;
+    // Slow: somebody's transaction holds what every batch needs.
+    let mut holder = cluster.connect().await;
+    holder.run("BEGIN; LOCK TABLE stream, record_begin IN ACCESS EXCLUSIVE MODE").await;
+    ids.extend(questions(&gateway.client(), 6).await);
+    holder.run("COMMIT").await;
+    all_recorded(&gateway, &ids).await;
+    // A standby, or a disk that its operators froze.
+    holder.run("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    holder.run("SELECT pg_reload_conf()").await;
+    ids.extend(questions(&gateway.client(), 6).await);
+    until("the gateway to notice", async || gateway.log().contains("read-only transaction").then_some(())).await;
+    ids.extend(questions(&gateway.client(), 2).await);
+    holder.run("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only").await;
+    holder.run("SELECT pg_reload_conf()").await;
+    let records = all_recorded(&gateway, &ids).await;
+    assert_eq!(records.len(), ids.len());
+}
+
+#[tokio::test]
 async fn records_survive_a_database_killed_under_load() {
     let upstream = upstream().await;
     let mut cluster = Cluster::start();

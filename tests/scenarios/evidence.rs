@@ -154,6 +154,29 @@ async fn a_bundle_is_verified_by_two_programs_and_both_name_what_was_tampered_wi
 }
 
 #[tokio::test]
+async fn what_is_about_a_subject_is_held_and_erased_by_its_tag() {
+    let upstream = upstream().await;
+    let gateway = Setup::before(&upstream).start().await;
+    let about = async |subject: &'static str| {
+        let client = gateway.client().header("x-candor-subject", subject);
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "About somebody"}]});
+        client.chat(&body).await.id()
+    };
+    let (erased, kept) = (about("patient-7").await, about("patient-8").await);
+    assert_ne!(erased, kept);
+    sealed(&gateway, 2).await;
+    let ran = gateway.candor(&["records", "erase", "--subject", "patient-7", "--by", "ana", "--why", "art. 17"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    sealed(&gateway, 2).await;
+    let bundle = exported(&gateway, "subjects.jsonl").await;
+    let key = gateway.ready()["ledger"].as_str().expect("the ledger's key").to_owned();
+    let expected = json!({"erased-under-authority": 1, "present-verified": 1});
+    check(&bundle, &["--key", &key], 0, expected).await;
+    let none = gateway.candor(&["records", "erase", "--subject", "nobody", "--by", "ana", "--why", "art. 17"]).await;
+    assert_ne!(none.code, 0, "{}", none.out);
+}
+
+#[tokio::test]
 async fn two_gateways_on_one_database_make_one_ledger() {
     let upstream = upstream().await;
     let cluster = crate::harness::database::Cluster::start();

@@ -8,6 +8,7 @@ mod transport;
 
 mod audit;
 mod callers;
+mod cost;
 mod judging;
 mod reload;
 mod replay;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::gateway::{Gateway, Setup, remote};
+use crate::harness::pack::{Rule, pack};
 use crate::harness::script::{DONE, Reply, Signal, Step, delta, finish, say, send};
 use crate::harness::upstream::Upstream;
+use crate::harness::wait::until;
 
 async fn gateway(upstreams: &[&Upstream], model: Value) -> Gateway {
     let upstreams = upstreams.iter().enumerate();
@@ -100,4 +102,54 @@ async fn where_one_of_two_fails_the_other_is_waited_for() {
     let (text, attempts) = hedged(broken, Reply::frames(good()).after(Duration::from_millis(400))).await;
     assert_eq!(text, good().concat());
     assert_eq!(attempts.len(), 2, "{attempts:?}");
+}
+
+#[tokio::test]
+async fn a_copy_goes_to_another_upstream_and_delays_nobody() {
+    let held = Signal::new();
+    let first = Upstream::always(Reply::saying("from the first")).await;
+    let steps =
+        [Step::Hold(held.clone()), send(say("from the ")), send(say("shadow")), send(finish(0, "stop")), send(DONE)];
+    let shadow = Upstream::always(Reply::stream(steps)).await;
+    let rule = |id, pattern, action| Rule { id, channels: "prompt", pattern, action };
+    let rules = pack(&[rule("no-codename", "[Bb]luebird", "redact"), rule("never", "forbidden", "stop")]);
+    let gateway = Setup::new()
+        .pack(&rules)
+        .with(json!({
+            "upstreams": [remote("up", &first.base_url()), remote("other", &shadow.base_url())],
+            "models": [{
+                "name": "m",
+                "candidates": [{"upstream": "up"}],
+                "shadow": {"upstream": "other", "model": "new-model", "sample": 1.0},
+            }],
+        }))
+        .start()
+        .await;
+    let ask = async |text: &str| {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
+        gateway.client().header("x-request-id", "mine").chat(&body).await
+    };
+    // The copy hangs, and the caller has the answer.
+    let answer = ask("About Bluebird").await;
+    let id = answer.id();
+    assert!(answer.text().await.contains("from the first"));
+    held.give();
+    assert_eq!(ask("forbidden").await.status, 400);
+    let record = until("the copy to be recorded", async || {
+        let record = gateway.record(&id).await;
+        record["shadows"][0]["ending"].is_string().then_some(record)
+    })
+    .await;
+    let copy = gateway.record(record["shadows"][0]["exchange"].as_str().expect("an id")).await;
+    let told = [&copy["caller"], &copy["client_request_id"], &copy["upstream"], &copy["ending"], &copy["outcome"]];
+    assert_eq!(told, ["candor-shadow", &id, "other", "complete", "complied"].map(|text| json!(text)).each_ref());
+    assert_eq!(record["client_request_id"], "mine");
+    assert!(copy["reply"].to_string().contains("from the shadow"), "{copy}");
+    let received = shadow.received();
+    assert_eq!(received.len(), 1, "what a rule stopped is not copied");
+    let sent = String::from_utf8_lossy(&received[0].body).into_owned();
+    assert!(sent.contains("new-model") && !sent.contains("Bluebird"), "{sent}");
+    // Erasing an exchange erases its copy.
+    let ran = gateway.candor(&["records", "erase", &id, "--by", "ana", "--why", "art. 17", "--json"]).await;
+    assert_eq!((ran.code, ran.json()["erased"].as_array().map(Vec::len)), (0, Some(2)), "{ran:?}");
 }

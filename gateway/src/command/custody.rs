@@ -22,7 +22,7 @@ pub(super) fn erase(arguments: &RecordsErase) -> Result<ExitCode, Failure> {
         (Some(request), _) => Ok(custody::approve(store, *request, authority.by).await?),
         (None, Some(whose)) if two => Ok(Some(custody::ask(store, whose, authority).await?)),
         (None, Some(whose)) => Ok(Some(custody::erase(store, whose, authority).await?)),
-        (None, None) => Err(Failure::usage("say which exchanges: ids, or --caller")),
+        (None, None) => Err(Failure::usage("say which exchanges: ids, --caller or --subject")),
     })?;
     let Some(done) = done else {
         print::error("no such request is open, or the person who asked may not approve it");
@@ -33,7 +33,10 @@ pub(super) fn erase(arguments: &RecordsErase) -> Result<ExitCode, Failure> {
     } else {
         to_text(&done).iter().for_each(print::line);
     }
-    Ok(if done.held.is_empty() && done.unknown.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    // A name that nothing bears is misspelt, more often than not.
+    let nothing = done.waits_for_approval.is_none() && done.erased.is_empty();
+    let good = done.held.is_empty() && done.unknown.is_empty() && !nothing;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn to_text(done: &Erased) -> Vec<String> {

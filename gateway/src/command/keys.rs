@@ -11,7 +11,7 @@ use super::table::{Column, lay_out, room};
 use super::{Failure, print};
 use crate::cli::{Configured, Keys, KeysCreate, KeysRevoke};
 use crate::config;
-use crate::exchange::JUDGE;
+use crate::exchange::is_own_name;
 use crate::record::wall_clock;
 use crate::store::keys::{self, NewKey, Revoked, StoredKey};
 use crate::store::migrate;
@@ -49,8 +49,8 @@ pub(super) fn migrate(arguments: &Configured) -> Result<ExitCode, Failure> {
 }
 
 fn create(arguments: &KeysCreate) -> Result<ExitCode, Failure> {
-    if arguments.caller == JUDGE {
-        return Err(Failure::usage(format!("`{JUDGE}` is the gateway's own name")));
+    if is_own_name(&arguments.caller) {
+        return Err(Failure::usage(format!("`{}` is the gateway's own name", arguments.caller)));
     }
     let new = NewKey {
         caller: name("--caller", &arguments.caller)?,

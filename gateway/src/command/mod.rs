@@ -3,6 +3,8 @@
 mod audit;
 mod check;
 mod classify;
+mod cost;
+mod costs;
 mod custody;
 mod database;
 mod engine;
@@ -38,6 +40,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Audit(arguments) => audit::run(arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::database::{Expect, with_store};
 use super::table::{Column, lay_out, room};
-use super::{Failure, custody, export, print, show};
+use super::{Failure, costs, custody, export, print, show};
 use crate::cli::{Records, RecordsList};
 use crate::config;
 use crate::record::wall_clock;
@@ -18,7 +18,7 @@ use crate::store::search::{self, Coverage};
 /// Most rows that one list holds.
 const MOST: u32 = 10_000;
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::text("TIME (UTC)", 0),
     Column::text("ID", 0),
     Column::text("CALLER", 2),
@@ -28,6 +28,7 @@ const COLUMNS: [Column; 11] = [
     Column::text("OUTCOME", 0),
     Column::text("FOUND", 4),
     Column::number("TOKENS", 7),
+    Column::number("COST", 9),
     Column::number("TOOK", 5),
     Column::text("PROMPT", 1),
 ];
@@ -141,6 +142,7 @@ fn row(record: &Record) -> Vec<String> {
         outcome(record),
         found(record),
         tokens(record),
+        costs::short(record),
         record.total_us.map_or_else(|| "-".to_owned(), took),
         safe(record.prompt_preview.as_deref()),
     ]

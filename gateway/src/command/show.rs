@@ -10,9 +10,11 @@ use super::database::{Expect, with_store};
 use super::mark::{Look, pieces};
 use super::print::{Style, safe};
 use super::records::{outcome, took};
-use super::{Failure, print};
+use super::{Failure, costs, print};
 use crate::cli::RecordsShow;
+use crate::exchange::SHADOW;
 use crate::store::custody::reveal;
+use crate::store::records::Record;
 use crate::store::texts::{Absent, Text};
 use crate::store::trace::{self, Judgement, Trace};
 
@@ -75,6 +77,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
     for judgement in &trace.judgements {
         say("judge", judged(judgement));
     }
+    for copy in &trace.shadows {
+        say("shadow", copied(copy));
+    }
     for finding in &trace.findings {
         let topic = finding.topic.as_deref().map(|topic| format!(" on {}", safe(topic))).unwrap_or_default();
         let place = format!("{} {} {}..{}", finding.channel, finding.part, finding.start, finding.end);
@@ -91,7 +96,9 @@ fn head(trace: &Trace, style: Style) -> Vec<String> {
         say("attempt", format!("{}{status} in {}{fault}", safe(&attempt.upstream), took(attempt.took_us)));
     }
     say("tokens", tokens(trace));
+    say("cost", cost(trace));
     say("times", times(trace));
+    say("thinking", thinking(trace));
     let frames = match (record.begin_sequence, record.end_sequence) {
         (Some(begin), Some(end)) => format!("frames {begin} and {end}"),
         (Some(begin), None) => format!("frame {begin}"),
@@ -113,9 +120,17 @@ fn caller(trace: &Trace) -> String {
     }
     text.push_str(&format!(", from {}", safe(&record.peer)));
     if let Some(id) = &record.client_request_id {
-        text.push_str(&format!(", its own id {}", safe(id)));
+        let what = if record.caller == SHADOW { "a copy of" } else { "its own id" };
+        text.push_str(&format!(", {what} {}", safe(id)));
     }
     text
+}
+
+/// What became of a copy that went to another upstream.
+fn copied(copy: &Record) -> String {
+    let upstream = safe(copy.upstream.as_deref().unwrap_or("nobody"));
+    let outcome = copy.outcome.as_deref().or(copy.ending.as_deref()).unwrap_or("open");
+    format!("{} by {upstream}: {}", copy.exchange, safe(outcome))
 }
 
 fn model(trace: &Trace) -> String {
@@ -188,11 +203,36 @@ fn tokens(trace: &Trace) -> String {
     let counts = [
         ("prompt", record.prompt_tokens),
         ("cached", record.cached_tokens),
+        ("written to cache", record.written_tokens),
         ("completion", record.completion_tokens),
         ("reasoning", record.reasoning_tokens),
     ];
     let said = counts.iter().filter_map(|(name, count)| Some(format!("{name} {}", (*count)?)));
     said.collect::<Vec<_>>().join(", ")
+}
+
+fn cost(trace: &Trace) -> String {
+    let record = &trace.record;
+    let Some(amount) = costs::amount(record) else { return String::new() };
+    let price = record.price.as_deref().map(safe).unwrap_or_default();
+    let estimate = if record.cost_estimated == Some(true) { ", an estimate: a rate is not known" } else { "" };
+    format!("{amount} by price {price}{estimate}")
+}
+
+/// How the model thought: for how long, how fast, and how often it looked back.
+fn thinking(trace: &Trace) -> String {
+    let record = &trace.record;
+    let Some(thinking) = costs::thinking(record) else { return String::new() };
+    let mut text = record.reasoning_us.map(|micros| format!("{}, ", took(micros))).unwrap_or_default();
+    let tokens = record.reasoning_tokens.and_then(|tokens| u64::try_from(tokens).ok());
+    if let Some(speed) = thinking.speed(tokens) {
+        text.push_str(&format!("{speed:.0} tokens/s, "));
+    }
+    text.push_str(&format!("{} steps", thinking.steps));
+    if let Some(share) = thinking.share() {
+        text.push_str(&format!(", {} of them check ({:.0} %)", thinking.checks, 100.0 * share));
+    }
+    text
 }
 
 fn times(trace: &Trace) -> String {
@@ -312,6 +352,7 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     map.insert("evidence".to_owned(), json!(trace.evidence));
     map.insert("attempts".to_owned(), json!(trace.attempts));
     map.insert("judgements".to_owned(), json!(trace.judgements));
+    map.insert("shadows".to_owned(), json!(trace.shadows));
     for (name, texts) in [("prompt", trace.prompt()), ("reply", trace.reply())] {
         let texts = texts.map_or_else(|absent| json!({"absent": absent.reason()}), |texts| json!(texts));
         map.insert(name.to_owned(), texts);

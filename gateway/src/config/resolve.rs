@@ -15,7 +15,7 @@ use super::settings::{
     Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
     RetentionClass, Spool,
 };
-use super::{Secret, auditing, front, serving, tree};
+use super::{Secret, auditing, front, prices, serving, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -87,10 +87,12 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let spool = spool(&mut root, shared);
     let ledger = ledger(&mut root, base, shared);
     let payload_keys = payload_keys(&mut root, shared);
+    let spool = Spool { keys: payload_keys.clone(), ..spool };
     let retention = retention(&mut root, shared);
     let callers = callers(&mut root, shared);
     let upstreams = serving::upstreams(&mut root, base, shared);
     let models = serving::models(&mut root, &upstreams, shared);
+    let prices = prices::prices(&mut root, prices::Kind::Own, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
@@ -111,6 +113,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         callers,
         upstreams,
         models,
+        prices,
         policies,
         judge,
         observe,
@@ -190,6 +193,7 @@ fn spool(root: &mut Table, shared: &mut Shared<'_>) -> Spool {
         segment_bytes: table.size("segment_bytes", 64 << 20, shared),
         total_bytes: table.size("total_bytes", 4 << 30, shared),
         batch_rows: table.count("batch_rows", 500, 1, shared).min(100_000) as usize,
+        keys: Vec::new(),
     };
     if spool.total_bytes < spool.segment_bytes.saturating_mul(2) {
         let place = table.place_of("total_bytes");
@@ -287,8 +291,8 @@ fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
         {
             shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
         }
-        if caller.as_deref() == Some(crate::exchange::JUDGE) {
-            let message = format!("`{}` is the gateway's own name", crate::exchange::JUDGE);
+        if let Some(name) = caller.as_deref().filter(|name| crate::exchange::is_own_name(name)) {
+            let message = format!("`{name}` is the gateway's own name");
             shared.mistake(entry.place_of("caller"), message, None);
         }
         match (caller, key) {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::hub::{Place, find_model, model_path};
+use super::prices::own_price;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
-    AskWhen, Candidate, Judging, LocalModel, Model, Quantise, Recording, Remote, Timeouts, Upstream, UpstreamKind,
+    AskWhen, Candidate, Judging, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream,
+    UpstreamKind,
 };
 
 /// Reads `upstreams`.
@@ -144,7 +146,13 @@ pub(super) fn models(root: &mut Table, upstreams: &[Upstream], shared: &mut Shar
 fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
     let candidates = upstreams.iter().zip(0..);
     let candidates: Vec<Candidate> = candidates
-        .map(|(upstream, priority)| Candidate { upstream: upstream.name.clone(), model: None, priority, weight: 1 })
+        .map(|(upstream, priority)| Candidate {
+            upstream: upstream.name.clone(),
+            model: None,
+            priority,
+            weight: 1,
+            price: None,
+        })
         .collect();
     if candidates.is_empty() {
         return Vec::new();
@@ -156,6 +164,7 @@ fn all_to_all(upstreams: &[Upstream]) -> Vec<Model> {
         attempts: 3,
         affinity: false,
         hedge: None,
+        shadow: None,
     }]
 }
 
@@ -171,6 +180,7 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
     let attempts = entry.count("attempts", 3, 1, shared).min(100) as u32;
     let affinity = entry.choice("affinity", &[("none", false), ("conversation", true)], "none", shared);
     let hedge = entry.optional_duration("hedge", shared);
+    let shadow = shadow(entry, upstreams, shared);
     let mut candidates = Vec::new();
     let mut shown = Vec::new();
     for mut item in entry.tables("candidates", shared) {
@@ -185,7 +195,27 @@ fn model(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> 
             Some("`candidates: [{upstream: NAME}]`".to_owned()),
         );
     }
-    Some(Model { name: name?, candidates, recording, attempts, affinity: affinity.unwrap_or(false), hedge })
+    Some(Model { name: name?, candidates, recording, attempts, affinity: affinity.unwrap_or(false), hedge, shadow })
+}
+
+/// Reads a model's `shadow`.
+fn shadow(entry: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Shadow> {
+    if !entry.has("shadow") {
+        return None;
+    }
+    let mut table = entry.table("shadow", shared);
+    let sample = share(&mut table, shared);
+    let candidate = candidate(&mut table, upstreams, shared);
+    close(entry, "shadow", table, shared);
+    Some(Shadow { sample, candidate: candidate? })
+}
+
+/// Reads `sample`, a share; all where nothing is said.
+fn share(table: &mut Table, shared: &mut Shared<'_>) -> f64 {
+    let share = |text: &str| text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    let sample = table.parsed("sample", "a share above 0 and up to 1", share, shared).unwrap_or(1.0);
+    table.note("sample", sample);
+    sample
 }
 
 /// Reads `judge`; without a model nobody is asked.
@@ -194,9 +224,7 @@ pub(super) fn judge(root: &mut Table, models: &[Model], shared: &mut Shared<'_>)
     let model = table.text("model", shared);
     let words = [("unsure", AskWhen::Unsure), ("always", AskWhen::Always)];
     let when = table.choice("when", &words, "unsure", shared).unwrap_or(AskWhen::Unsure);
-    let share = |text: &str| text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
-    let sample = table.parsed("sample", "a share above 0 and up to 1", share, shared);
-    table.note("sample", sample.unwrap_or(1.0));
+    let sample = share(&mut table, shared);
     let timeout = table.duration("timeout", Duration::from_secs(30), shared);
     let max_per_minute = table.count("max_per_minute", 60, 1, shared).min(u64::from(u32::MAX)) as u32;
     let served = |name: &str| {
@@ -213,7 +241,7 @@ pub(super) fn judge(root: &mut Table, models: &[Model], shared: &mut Shared<'_>)
         shared.mistake(table.place(), "`judge` lacks `model`", Some("the name of a model that is served".to_owned()));
     }
     close(root, "judge", table, shared);
-    Some(Judging { model: model?, when, sample: sample.unwrap_or(1.0), timeout, max_per_minute })
+    Some(Judging { model: model?, when, sample, timeout, max_per_minute })
 }
 
 fn candidate(item: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) -> Option<Candidate> {
@@ -230,5 +258,6 @@ fn candidate(item: &mut Table, upstreams: &[Upstream], shared: &mut Shared<'_>) 
     let bounded = |value: u64| value.min(u64::from(u32::MAX)) as u32;
     let priority = bounded(item.count("priority", 0, 0, shared));
     let weight = bounded(item.count("weight", 1, 0, shared));
-    Some(Candidate { upstream: upstream?, model, priority, weight })
+    let price = own_price(item, model.as_deref().unwrap_or("*"), shared);
+    Some(Candidate { upstream: upstream?, model, priority, weight, price })
 }

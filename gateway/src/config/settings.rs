@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Place, Secret};
+use crate::cost::Price;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
     pub models: Vec<Model>,
+    /// What models cost, as the operator says; asked before what is shipped.
+    pub prices: Vec<Price>,
     /// The rule packs in force.
     pub policies: Policies,
     /// The model that is asked about verdicts, where one is.
@@ -187,6 +190,8 @@ pub struct Spool {
     pub total_bytes: u64,
     /// Rows of one shipped batch.
     pub batch_rows: usize,
+    /// Keys that frames are hidden under on the disk: those of payloads.
+    pub keys: Vec<PayloadKey>,
 }
 
 /// The ledger over all records.
@@ -367,6 +372,17 @@ pub struct Model {
     pub affinity: bool,
     /// After how long without anything said a second candidate is asked beside the first; `None` for never.
     pub hedge: Option<Duration>,
+    /// Who gets copies of some of its exchanges.
+    pub shadow: Option<Shadow>,
+}
+
+/// Copies of exchanges that go to another upstream, recorded and read by nobody.
+#[derive(Debug, Clone)]
+pub struct Shadow {
+    /// Share of the exchanges that are copied, above 0 to 1.
+    pub sample: f64,
+    /// Who answers the copies.
+    pub candidate: Candidate,
 }
 
 /// One way to serve a model.
@@ -380,6 +396,8 @@ pub struct Candidate {
     pub priority: u32,
     /// Share among candidates of equal priority; 0 takes no traffic.
     pub weight: u32,
+    /// What it costs, where that is said here.
+    pub price: Option<Price>,
 }
 
 /// The packs in force.

@@ -1,7 +1,7 @@
 //! Rows as texts: what the hash in a leaf is taken of. It reads no database.
 //!
-//! A row's text is JSON without white space, its keys in the order of the fields here, absent values as null (but
-//! an absent `review` or `audit` as nothing), times in microseconds since 1970, the confidence in millionths. Previews are not in it:
+//! A row's text is JSON without white space, its keys in the order of the fields here, absent values as null (but an
+//! absent `audit` or `review` and what stands behind the latter as nothing), times in microseconds since 1970, the confidence in millionths. Previews are not in it:
 //! they are taken from payloads, and go when those are erased.
 
 use std::borrow::Cow;
@@ -75,9 +75,25 @@ pub struct EndText<'a> {
     pub findings: Vec<FindingText<'a>>,
     pub evidence: Vec<EvidenceText<'a>>,
     pub attempts: Vec<AttemptText<'a>>,
-    /// Left out where it is absent: rows from before there was one have no such key.
+    /// Left out where it is absent, like all that follows: rows from before there was one have no such key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_nanos: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_estimated: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_us: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_steps: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_checks: Option<i64>,
 }
 
 /// A row of `finding`.

@@ -17,6 +17,11 @@ pub(super) const SECONDS: [f64; 17] =
 pub(super) const TOKENS: [f64; 11] =
     [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0];
 
+/// Tokens a second.
+pub(super) const SPEEDS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+/// Parts of one.
+pub(super) const SHARES: [f64; 8] = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
+
 /// Series by their labels, as Prometheus knows them.
 #[derive(Debug)]
 pub(super) struct Families {
@@ -31,6 +36,11 @@ pub(super) struct Families {
     pub(super) first_reasoning: Family<RouteLabels, Histogram, Buckets>,
     pub(super) first_answer: Family<RouteLabels, Histogram, Buckets>,
     pub(super) tokens: Family<TokenLabels, Histogram, Buckets>,
+    pub(super) costs: Family<CostLabels, Counter>,
+    pub(super) unpriced: Family<RouteLabels, Counter>,
+    pub(super) reasoning_time: Family<RouteLabels, Histogram, Buckets>,
+    pub(super) reasoning_speed: Family<RouteLabels, Histogram, Buckets>,
+    pub(super) reasoning_checks: Family<RouteLabels, Histogram, Buckets>,
 }
 
 impl Families {
@@ -48,6 +58,11 @@ impl Families {
             first_reasoning: seconds(),
             first_answer: seconds(),
             tokens: Family::new_with_constructor(Buckets(&TOKENS)),
+            costs: Family::default(),
+            unpriced: Family::default(),
+            reasoning_time: seconds(),
+            reasoning_speed: Family::new_with_constructor(Buckets(&SPEEDS)),
+            reasoning_checks: Family::new_with_constructor(Buckets(&SHARES)),
         };
         registry.register(series::EXCHANGES, "Exchanges that ended", families.exchanges.clone());
         registry.register(series::MANNERS, "Manners of verdicts", families.manners.clone());
@@ -66,6 +81,15 @@ impl Families {
         for (name, help, family) in times {
             registry.register_with_unit(name, help, Unit::Seconds, family.clone());
         }
+        registry.register(series::COST, "Cost of exchanges, in billionths of the currency", families.costs.clone());
+        let help = "Exchanges that an upstream answered and whose cost is not known";
+        registry.register(series::UNPRICED, help, families.unpriced.clone());
+        let help = "Time from the first text of reasoning to the first of the answer, of streams";
+        registry.register_with_unit(series::REASONING_TIME, help, Unit::Seconds, families.reasoning_time.clone());
+        let help = "Tokens of reasoning a second, of streams";
+        registry.register(series::REASONING_SPEED, help, families.reasoning_speed.clone());
+        let help = "Share of the steps of reasoning that check what came before";
+        registry.register(series::REASONING_CHECKS, help, families.reasoning_checks.clone());
         registry.register(series::TOKENS, "Tokens of an exchange", families.tokens.clone());
         families
     }
@@ -82,6 +106,14 @@ pub(super) struct TokenLabels {
     pub(super) model: Arc<str>,
     pub(super) upstream: Arc<str>,
     pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CostLabels {
+    pub(super) model: Arc<str>,
+    pub(super) upstream: Arc<str>,
+    pub(super) team: Arc<str>,
+    pub(super) currency: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

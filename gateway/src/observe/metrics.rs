@@ -10,12 +10,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::families::{
-    ExchangeLabels, Families, FindingLabels, JudgedLabels, MannerLabels, RouteLabels, StepLabels, TokenLabels,
+    CostLabels, ExchangeLabels, Families, FindingLabels, JudgedLabels, MannerLabels, RouteLabels, StepLabels,
+    TokenLabels,
 };
 use super::few::{Few, Named};
 use super::meters::Meters;
 use super::watched::Watched;
+use crate::cost::{Cost, Currency};
 use crate::exchange::{Timings, Usage};
+use crate::thinking::Thinking;
 
 pub use super::watched::Kind;
 
@@ -61,6 +64,12 @@ pub struct Finished<'a> {
     pub timings: &'a Timings,
     /// Token counts.
     pub usage: &'a Usage,
+    /// The caller's team.
+    pub team: Option<&'a str>,
+    /// What it cost, where that is known.
+    pub cost: Option<&'a Cost>,
+    /// How the model thought, where it showed that.
+    pub thinking: Option<&'a Thinking>,
 }
 
 impl Finished<'_> {
@@ -181,6 +190,12 @@ struct Route {
     first_reasoning: Histogram,
     first_answer: Histogram,
     tokens: [Histogram; 4],
+    /// By team, then by currency.
+    costs: Named<Few<Currency, Counter>>,
+    unpriced: Counter,
+    reasoning_time: Histogram,
+    reasoning_speed: Histogram,
+    reasoning_checks: Histogram,
 }
 
 impl Route {
@@ -199,6 +214,11 @@ impl Route {
             first_reasoning: families.first_reasoning.get_or_create_owned(&labels),
             first_answer: families.first_answer.get_or_create_owned(&labels),
             tokens,
+            costs: Named::default(),
+            unpriced: families.unpriced.get_or_create_owned(&labels),
+            reasoning_time: families.reasoning_time.get_or_create_owned(&labels),
+            reasoning_speed: families.reasoning_speed.get_or_create_owned(&labels),
+            reasoning_checks: families.reasoning_checks.get_or_create_owned(&labels),
             labels,
         }
     }
@@ -229,6 +249,31 @@ impl Route {
                 histogram.observe(to_float(count));
             }
         }
+        self.note_cost(finished, families);
+        if let Some(thinking) = finished.thinking {
+            observe(&self.reasoning_time, thinking.time);
+            let others =
+                [(&self.reasoning_speed, thinking.speed(usage.reasoning)), (&self.reasoning_checks, thinking.share())];
+            for (histogram, value) in others {
+                value.into_iter().for_each(|value| histogram.observe(value));
+            }
+        }
+    }
+
+    fn note_cost(&self, finished: &Finished<'_>, families: &Families) {
+        let Some(cost) = finished.cost else {
+            if finished.upstream.is_some() && finished.status < 400 {
+                self.unpriced.inc();
+            }
+            return;
+        };
+        let team = finished.team.unwrap_or(NONE);
+        let make = || {
+            let RouteLabels { model, upstream } = self.labels.clone();
+            let (team, currency) = (team.into(), cost.currency.to_string());
+            families.costs.get_or_create_owned(&CostLabels { model, upstream, team, currency })
+        };
+        self.costs.get(team, Few::default).get(&cost.currency, make).inc_by(cost.nanos.unsigned_abs());
     }
 }
 
@@ -248,9 +293,22 @@ mod tests {
     use super::*;
 
     fn finished<'a>(model: &'a str, upstream: Option<&'a str>, status: u16, timings: &'a Timings) -> Finished<'a> {
-        const USAGE: Usage = Usage { prompt: Some(10), completion: Some(300), reasoning: Some(200), cached: None };
+        const USAGE: Usage =
+            Usage { prompt: Some(10), completion: Some(300), reasoning: Some(200), cached: None, written: None };
         let (ending, outcome, manners) = ("complete", "refused", &["canned_deflection"][..]);
-        Finished { model, upstream, status, ending, outcome, manners, timings, usage: &USAGE }
+        Finished {
+            model,
+            upstream,
+            status,
+            ending,
+            outcome,
+            manners,
+            timings,
+            usage: &USAGE,
+            team: Some("research"),
+            cost: None,
+            thinking: None,
+        }
     }
 
     fn timings() -> Timings {

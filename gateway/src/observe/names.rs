@@ -96,6 +96,16 @@ pub mod series {
     pub const SCREENED: &str = "candor_prompt_screened";
     /// Tokens of an exchange, by kind.
     pub const TOKENS: &str = "candor_tokens";
+    /// Cost of exchanges, in billionths of the currency.
+    pub const COST: &str = "candor_cost_nanos";
+    /// Exchanges whose cost is not known.
+    pub const UNPRICED: &str = "candor_cost_unknown";
+    /// Time from the first text of reasoning to the first of the answer.
+    pub const REASONING_TIME: &str = "candor_reasoning";
+    /// Tokens of reasoning a second.
+    pub const REASONING_SPEED: &str = "candor_reasoning_tokens_per_second";
+    /// Share of the steps of reasoning that check what came before.
+    pub const REASONING_CHECKS: &str = "candor_reasoning_checks_ratio";
     /// Exchanges that run now.
     pub const RUNNING: &str = "candor_exchanges_running";
     /// Connections open now.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use super::judging;
 use super::kept::Kept;
 use crate::admit::Admission;
 use crate::config::Recording;
+use crate::cost::{Cost, Price};
 use crate::dialect::write::Head;
 use crate::exchange::{
     Caller, Channel, Dialect, Ending, ExchangeId, Observed, Request, Segment, Timings, Usage, Verdict,
@@ -20,6 +22,8 @@ use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
 use crate::screen::{self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, Watch, judge};
+use crate::snapshot::Billed;
+use crate::thinking::Thinking;
 use crate::upstream::{Reply, Requests};
 
 /// Set when the client's side of an exchange was dropped before it was answered.
@@ -50,6 +54,10 @@ pub struct Account {
     pub courses: Courses,
     pub attempts: Vec<Attempt>,
     pub upstream: Option<Arc<str>>,
+    /// The model's name there, and its price where the candidate has one of its own.
+    pub billed: Option<(Arc<str>, Option<Arc<Price>>)>,
+    /// Whether the reply came as a stream.
+    pub streamed: bool,
     pub exposes_reasoning: Option<bool>,
     pub seen: Seen,
     pub timings: Timings,
@@ -217,7 +225,9 @@ impl Account {
         let verdict = self.verdict(ending, &outcome);
         self.apply_late_rules(&verdict);
         self.timings.total = self.started.elapsed();
-        self.measure(ending, &outcome, &verdict);
+        let thinking = Thinking::of(&outcome.segments, self.thinking_time());
+        let cost = self.cost();
+        self.measure(ending, &outcome, (&verdict, cost.as_ref(), thinking.as_ref()));
         let errands = judging::errands(&mut self, ending, &outcome, &verdict);
         let recording = self.recording;
         let durable = self.slot.end(End {
@@ -242,6 +252,8 @@ impl Account {
             verdict,
             review: self.found.review,
             usage: self.seen.usage,
+            cost,
+            thinking,
             timings: self.timings,
         });
         errands.into_iter().for_each(judging::Errand::run);
@@ -285,7 +297,27 @@ impl Account {
         Verdict { choice, ..judge(&self.admission.snapshot.judge, &case, origin, &self.gateway.memory) }
     }
 
-    fn measure(&mut self, ending: Ending, outcome: &Outcome, verdict: &Verdict) {
+    /// What the reply cost.
+    fn cost(&self) -> Option<Cost> {
+        let (model, price) = self.billed.as_ref()?;
+        let upstream = self.upstream.as_deref()?;
+        let billed = Billed { upstream, model, told: self.seen.model.as_deref(), price: price.as_deref() };
+        // Vendors bill by the time at which a reply is over.
+        self.admission.snapshot.cost(&billed, &self.seen.usage, wall_clock())
+    }
+
+    /// From the first reasoning to the first answer, where the reply came bit by bit.
+    fn thinking_time(&self) -> Option<Duration> {
+        let begin = self.timings.first_reasoning.filter(|_| self.streamed)?;
+        self.timings.first_answer.unwrap_or(self.timings.total).checked_sub(begin)
+    }
+
+    fn measure(
+        &mut self,
+        ending: Ending,
+        outcome: &Outcome,
+        (verdict, cost, thinking): (&Verdict, Option<&Cost>, Option<&Thinking>),
+    ) {
         let metrics = &self.gateway.metrics;
         let finished = Finished {
             model: &self.model,
@@ -296,6 +328,9 @@ impl Account {
             manners: &verdict.manners,
             timings: &self.timings,
             usage: &self.seen.usage,
+            team: self.caller.team.as_deref(),
+            cost,
+            thinking,
         };
         metrics.exchange_finished(&finished);
         std::mem::take(&mut self.span).end(&Ended {

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
+use super::shadow::{Copied, Errand};
 use super::{Gateway, head, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
-use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, Timings};
+use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, SHADOW, Timings};
 use crate::fault::Fault;
 use crate::record::{Begin, Durable};
 use crate::route::{self, Route};
@@ -56,6 +57,8 @@ pub(super) struct Arrival {
     pub admission: Admission,
     pub client_left: ClientLeft,
     pub headers: HeaderMap,
+    /// What it copies, where it is a copy of the gateway's own.
+    pub copied: Option<Copied>,
 }
 
 /// An exchange that has been understood and whose record has begun.
@@ -67,6 +70,8 @@ pub(super) struct Taken {
     /// Resolves when the begin frame is durable; absent where nobody needs to wait.
     pub durable: Option<Durable>,
     pub outgoing: Outgoing,
+    /// A copy that is to be asked of another upstream.
+    pub shadow: Option<Errand>,
 }
 
 type Refusal = Box<Response<ReplyBody>>;
@@ -79,16 +84,23 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
         Ok(raw) => raw,
         Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
     };
+    understand(arrival, raw).await
+}
+
+/// As [`take`], of a body that is here.
+pub(super) async fn understand(arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
     let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
-    let route = match snapshot.routes.route(&request.model) {
-        Ok(route) => route,
-        Err(error) => return Err(reject(arrival, raw, error.into()).await),
+    let route = match (&arrival.copied, snapshot.routes.route(&request.model)) {
+        (Some(copied), _) => copied.route.clone(),
+        (None, Ok(route)) => route,
+        (None, Err(error)) => return Err(reject(arrival, raw, error.into()).await),
     };
     let (asked, mut found) = (Asked::of(&request), Found::default());
+    let shadow = Errand::of(&arrival, &route, &raw);
     let mut begin = begin(&arrival, &request, raw, route.recording);
     let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
     let clearance = watch.clear(request, &route.candidates, &mut found);
@@ -104,7 +116,9 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
     let account = Account { found, recording, timings, ..account(arrival, slot, asked, watch) };
     account.span.propagate(&mut outgoing.headers);
     let durable = (recording == Recording::Required).then_some(durable);
-    Ok(Box::new(Taken { account, clearance, route, durable, outgoing }))
+    // What a rule stopped goes nowhere else either.
+    let shadow = shadow.filter(|_| matches!(clearance, Clearance::Pass(_)));
+    Ok(Box::new(Taken { account, clearance, route, durable, outgoing, shadow }))
 }
 
 /// What is promised of the record: what the route promises, or more where a rule demands it.
@@ -179,9 +193,16 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         exchange: arrival.id,
         at: arrival.at,
         dialect: request.dialect,
-        caller: (*arrival.caller).clone(),
+        caller: match &arrival.copied {
+            None => (*arrival.caller).clone(),
+            Some(_) => Caller { name: SHADOW.to_owned(), ..(*arrival.caller).clone() },
+        },
         peer: arrival.peer.address.ip().to_string(),
-        client_request_id: text("x-request-id").map(|id| id.chars().take(200).collect()),
+        client_request_id: match &arrival.copied {
+            None => text("x-request-id").map(|id| id.chars().take(200).collect()),
+            // What its client, the gateway, knows it by: the exchange that it copies.
+            Some(copied) => Some(copied.of.to_string()),
+        },
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
         audit: text("x-candor-audit").map(|tag| tag.chars().take(200).collect()),
         model: request.model.clone(),
@@ -236,6 +257,8 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         courses: Courses::default(),
         attempts: Vec::new(),
         upstream: None,
+        billed: None,
+        streamed: false,
         exposes_reasoning: None,
         seen: Seen::default(),
         timings: Timings::default(),

@@ -14,14 +14,15 @@ use super::Gateway;
 use super::account::{Account, Outcome};
 use crate::admit::Phase;
 use crate::config::{AskWhen, Judging, Recording};
+use crate::cost::{Cost, Price};
 use crate::dialect;
 use crate::exchange::{
-    Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Verdict,
+    Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Usage, Verdict,
 };
 use crate::record::{Attempt, Begin, End, wall_clock};
 use crate::route::Route;
 use crate::screen::{Answered, Clearance, Found, Inquiry, Question, no_judgement, read_judgement};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Billed, Snapshot};
 use crate::upstream::{Dispatch, Outgoing, Reply, Requests};
 
 /// Confidence from which a verdict is sure enough.
@@ -108,7 +109,7 @@ fn is_doubtful(judging: &Judging, ending: Ending, verdict: &Verdict) -> bool {
 }
 
 /// Whether an exchange is of the share that is asked about: its id's random end decides, so that anybody can check.
-fn is_drawn(id: ExchangeId, share: f64) -> bool {
+pub(super) fn is_drawn(id: ExchangeId, share: f64) -> bool {
     let draw = (id.0.as_u128() & u128::from(u32::MAX)) as f64 / f64::from(u32::MAX);
     draw <= share
 }
@@ -165,6 +166,8 @@ impl Silence {
 #[derive(Default)]
 struct Heard {
     upstream: Option<Arc<str>>,
+    /// The model's name there, and its price where the candidate has one of its own.
+    billed: Option<(Arc<str>, Option<Arc<Price>>)>,
     sent: Option<Bytes>,
     status: u16,
     received: BytesMut,
@@ -249,6 +252,13 @@ impl Errand {
         Ok(answered.verdict)
     }
 
+    /// What the question cost.
+    fn cost(&self, heard: &Heard, usage: &Usage) -> Option<Cost> {
+        let (model, price) = heard.billed.as_ref()?;
+        let (upstream, told) = (heard.upstream.as_deref()?, heard.observed.model.as_deref());
+        self.snapshot.cost(&Billed { upstream, model, told, price: price.as_deref() }, usage, wall_clock())
+    }
+
     /// The request body: instructions and the exchange in question.
     fn raw(&self, judging: &Judging) -> Bytes {
         let messages = json!([
@@ -280,6 +290,7 @@ impl Errand {
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
         heard.sent = reply.sent.take();
+        heard.billed = Some((reply.model.clone(), reply.price.clone()));
         heard.status = reply.status.as_u16();
         let read = self.read(&mut reply, heard).await;
         match &read {
@@ -336,6 +347,8 @@ impl Errand {
         });
         let segments =
             [Channel::Reasoning, Channel::Answer].into_iter().map(|channel| segment(&heard.observed, channel));
+        let usage = heard.observed.usage.unwrap_or_default();
+        let cost = self.cost(&heard, &usage);
         End {
             exchange: id,
             at: wall_clock(),
@@ -354,7 +367,9 @@ impl Errand {
             unkept_findings: heard.found.unkept,
             review: heard.found.review,
             verdict: Verdict { choice: self.choice, ..verdict },
-            usage: heard.observed.usage.unwrap_or_default(),
+            usage,
+            cost,
+            thinking: None,
             timings: Timings { total: started.elapsed(), ..Timings::default() },
             upstream_model: heard.observed.model,
             upstream_reply_id: heard.observed.id,

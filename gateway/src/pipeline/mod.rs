@@ -8,6 +8,7 @@ mod head;
 mod intake;
 mod judging;
 mod kept;
+mod shadow;
 mod whole;
 
 use std::sync::Arc;
@@ -147,13 +148,32 @@ async fn exchange(
             return head::fault(dialect, Some(id), &error.into());
         }
     };
-    let arrival =
-        intake::Arrival { gateway, id, started, at, peer, caller, admission, client_left, headers: parts.headers };
+    let arrival = intake::Arrival {
+        gateway,
+        id,
+        started,
+        at,
+        peer,
+        caller,
+        admission,
+        client_left,
+        headers: parts.headers,
+        copied: None,
+    };
     // Decode, screen the prompt, and find who may answer; the record begins with what came.
-    let intake::Taken { mut account, clearance, route, durable, outgoing } = match intake::take(arrival, body).await {
-        Ok(taken) => *taken,
+    let mut taken = match intake::take(arrival, body).await {
+        Ok(taken) => taken,
         Err(response) => return *response,
     };
+    if let Some(errand) = taken.shadow.take() {
+        errand.run();
+    }
+    proceed(*taken).await
+}
+
+/// The steps of an exchange from where its record has begun.
+async fn proceed(taken: intake::Taken) -> Response<ReplyBody> {
+    let intake::Taken { mut account, clearance, route, durable, outgoing, shadow: _ } = taken;
     let cleared = match clearance {
         Clearance::Pass(cleared) => *cleared,
         Clearance::Stop(stop) => return intake::stopped(account, &stop).await,

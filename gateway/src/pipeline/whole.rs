@@ -219,6 +219,8 @@ impl Account {
     pub fn take_over(&mut self, reply: &Reply) {
         self.received = super::kept::Kept::default();
         self.upstream = Some(reply.upstream.clone());
+        self.billed = Some((reply.model.clone(), reply.price.clone()));
+        self.streamed = reply.streams();
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
         self.timings.first_byte = Some(Instant::now() - self.started);

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::config::Recording;
+use crate::cost::Cost;
 use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Finding, Segment, Timings, Usage, Verdict};
+use crate::thinking::Thinking;
 
 /// The time of day; nothing else in the gateway reads the wall clock.
 #[must_use]
@@ -96,6 +98,10 @@ pub struct End {
     pub review: bool,
     /// Token counts.
     pub usage: Usage,
+    /// What it cost; `None` where that is not known.
+    pub cost: Option<Cost>,
+    /// How the model thought, where it showed that.
+    pub thinking: Option<Thinking>,
     /// Times.
     pub timings: Timings,
 }

@@ -18,6 +18,7 @@ use super::ship::{ClosedWhy, Entry, LossWhy};
 use super::shipper::Shipper;
 use super::spool::{Disk, Files, Job, Queue, Streams, Waiting, Writer, awaited, closing, look};
 use super::{Begin, End};
+use crate::cipher::Keys;
 use crate::config::{Recording, Spool};
 use crate::exchange::ExchangeId;
 
@@ -109,7 +110,8 @@ impl Recorder {
 
     fn start(disk: Arc<dyn Disk>, data: &Path, config: &Spool) -> io::Result<(Self, Shipper)> {
         let counts = Arc::new(Counts::default());
-        let streams = Streams::open(disk, data, counts.clone(), config.segment_bytes)?;
+        let streams =
+            Streams::open(disk, data, (counts.clone(), Arc::new(Keys::of(&config.keys))), config.segment_bytes)?;
         let orphans = streams.adopt()?;
         let log = streams.begin()?;
         let queue = Arc::new(Queue::default());

@@ -176,11 +176,13 @@ impl Shipper {
         if course.log.durable() <= course.cursor {
             return;
         }
-        let mut tries = 0;
+        let (mut tries, mut hidden) = (0, false);
         let read = loop {
-            match self.read(course, tries >= TRIES).await {
+            match self.read(course, tries >= TRIES && !hidden).await {
                 Ok(read) => break read,
                 Err(error) => {
+                    // What is hidden under a key that is not here is whole, and waits for it.
+                    hidden = error.kind() == io::ErrorKind::PermissionDenied;
                     tracing::error!(%error, stream = %course.log.stream, "the spool cannot be read");
                     tokio::time::sleep(self.pace.after(&mut tries)).await;
                 }

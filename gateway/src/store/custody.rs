@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::rows::occurred_at;
 use super::{Error, Store, events};
+use crate::exchange::OWN_NAMES;
 use crate::ledger::leaf::Kind;
 
 /// Exchanges that are erased or held in one transaction.
@@ -231,7 +232,35 @@ pub async fn release(store: &Store, matter: &str, authority: Authority<'_>) -> R
     Ok(released.len() as u64)
 }
 
+/// The exchanges that are meant, and those of the gateway's own that repeat what they say: copies for another upstream,
+/// questions to a judge model.
 async fn resolve(store: &Store, whose: &Whose) -> Result<Vec<Uuid>, Error> {
+    let mut meant = named(store, whose).await?;
+    let mut repeating = Vec::new();
+    for chunk in meant.chunks(CHUNK) {
+        let times: Vec<OffsetDateTime> = chunk.iter().filter_map(|exchange| occurred_at(*exchange)).collect();
+        let ids: Vec<String> = chunk.iter().map(Uuid::to_string).collect();
+        let found: Vec<Uuid> = query_scalar(
+            "SELECT exchange FROM record_begin
+             WHERE caller = ANY ($1) AND occurred_at BETWEEN $2 AND $3::timestamptz + interval '1 day'
+               AND client_request_id = ANY ($4)
+             ORDER BY occurred_at",
+        )
+        .persistent(false)
+        .bind(OWN_NAMES.map(str::to_owned))
+        .bind(times.iter().min())
+        .bind(times.iter().max())
+        .bind(ids)
+        .fetch_all(&store.pool)
+        .await?;
+        repeating.extend(found);
+    }
+    repeating.retain(|exchange| !meant.contains(exchange));
+    meant.append(&mut repeating);
+    Ok(meant)
+}
+
+async fn named(store: &Store, whose: &Whose) -> Result<Vec<Uuid>, Error> {
     match whose {
         Whose::Subject { tag, since, until } => Ok(query_scalar(
             "SELECT exchange FROM record_begin WHERE subject = $1 AND occurred_at >= $2 AND occurred_at < $3

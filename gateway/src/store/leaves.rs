@@ -163,6 +163,14 @@ pub(super) fn end_text<'a>(stream: Uuid, row: &EndRow<'a>) -> EndText<'a> {
         evidence: end.map_or_else(Vec::new, |end| end.verdict.evidence.iter().map(evidence_text).collect()),
         attempts: end.map_or_else(Vec::new, |end| end.attempts.iter().map(attempt_text).collect()),
         review: row.review().map(Into::into),
+        written_tokens: usage.and_then(|usage| usage.written).map(signed),
+        cost_nanos: row.cost().map(|cost| cost.nanos),
+        currency: row.cost().map(|cost| cost.currency.name().into()),
+        price: row.cost().map(|cost| fit(&cost.price, NAME)),
+        cost_estimated: row.cost().map(|cost| cost.estimated),
+        reasoning_us: row.thinking().and_then(|thinking| thinking.time).map(micros),
+        reasoning_steps: row.thinking().map(|thinking| thinking.steps.into()),
+        reasoning_checks: row.thinking().map(|thinking| thinking.checks.into()),
     }
 }
 

@@ -8,7 +8,6 @@
 //! | [`migrate`] | brings the schema to this version |
 //! | `partitions` | makes the days and months that rows fall into |
 //! | `write`, `insert`, `rows`, `payload` | frames of the spool into rows, exactly once |
-//! | `cipher` | payloads under keys of the operator's |
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`search`] | exchanges by the words of their texts |
@@ -23,7 +22,6 @@ mod pool;
 pub mod managed;
 pub mod migrate;
 
-mod cipher;
 mod insert;
 mod leaves;
 mod partitions;
@@ -33,6 +31,7 @@ mod told;
 mod write;
 
 pub mod audits;
+pub mod costs;
 pub mod custody;
 pub mod events;
 pub mod keys;

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use zstd::bulk::Compressor;
 
-use super::cipher::{Keys, Place};
+use crate::cipher::{Keys, Place};
 
 /// Shorter bytes are kept as they are: a zstd frame's head and the time are worth more than what is saved.
 const WORTH_COMPRESSING: usize = 1024;

@@ -9,9 +9,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSs
 use sqlx::{ConnectOptions, Connection, Executor};
 use uuid::Uuid;
 
-use super::cipher::Keys;
 use super::managed::Place;
 use super::partitions::Known;
+use crate::cipher::Keys;
 use crate::config::{Database, PayloadKey};
 
 /// Connections of one gateway: shipping, reading keys and a few questions never need more.

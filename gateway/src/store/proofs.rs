@@ -8,11 +8,11 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::Keys;
 use super::rows::{occurred_at, signed};
 use super::seal::{stored, subtree};
 use super::told::{Kept, begin_rows, end_rows, event_row, loss_row, payloads};
 use super::{Error, Store};
+use crate::cipher::Keys;
 use crate::ledger::bundle::{
     Base64, Consistency, Document, EventLine, FORMAT, Head, LeafLine, Line, PayloadLine, RowLine, VERSION,
 };

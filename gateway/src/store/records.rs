@@ -142,6 +142,14 @@ pub struct Record {
     pub unread_frames: Option<i64>,
     pub answer_preview: Option<String>,
     pub review: Option<String>,
+    pub written_tokens: Option<i64>,
+    pub cost_nanos: Option<i64>,
+    pub currency: Option<String>,
+    pub price: Option<String>,
+    pub cost_estimated: Option<bool>,
+    pub reasoning_us: Option<i64>,
+    pub reasoning_steps: Option<i64>,
+    pub reasoning_checks: Option<i64>,
 }
 
 /// Exchanges that pass a filter, newest first.
@@ -372,5 +380,13 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         unread_frames: row.try_get("unread_frames")?,
         answer_preview: row.try_get("answer_preview")?,
         review: row.try_get("review")?,
+        written_tokens: row.try_get("written_tokens")?,
+        cost_nanos: row.try_get("cost_nanos")?,
+        currency: row.try_get("currency")?,
+        price: row.try_get("price")?,
+        cost_estimated: row.try_get("cost_estimated")?,
+        reasoning_us: row.try_get("reasoning_us")?,
+        reasoning_steps: row.try_get("reasoning_steps")?,
+        reasoning_checks: row.try_get("reasoning_checks")?,
     })
 }

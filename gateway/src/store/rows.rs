@@ -9,15 +9,17 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::{Keys, Place};
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
 use super::payload::Packer;
+use crate::cipher::{Keys, Place};
 use crate::config::Recording;
+use crate::cost::Cost;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::ledger::hash::Hash;
 use crate::ledger::leaf::{Kind, Part};
 use crate::ledger::row;
 use crate::record::{Attempt, Begin, End, Entry, Frame};
+use crate::thinking::Thinking;
 
 /// Bytes of a name at most: an index entry has room for it, and no honest name is longer.
 pub(super) const NAME: usize = 256;
@@ -56,7 +58,17 @@ pub(super) struct EndRow<'a> {
     pub(super) salt: Salt,
 }
 
-impl EndRow<'_> {
+impl<'a> EndRow<'a> {
+    /// What it cost.
+    pub(super) fn cost(&self) -> Option<&'a Cost> {
+        self.end?.cost.as_ref()
+    }
+
+    /// How the model thought.
+    pub(super) fn thinking(&self) -> Option<&'a Thinking> {
+        self.end?.thinking.as_ref()
+    }
+
     /// How much was found.
     pub(super) fn findings(&self) -> i32 {
         self.end.map_or(0, |end| end.findings.len().try_into().unwrap_or(i32::MAX))

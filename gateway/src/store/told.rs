@@ -8,10 +8,10 @@ use sqlx::{Row, query, query_as};
 use uuid::Uuid;
 
 use super::Error;
-use super::cipher::{Keys, Place};
 use super::payload::{Lying, take_out};
 use super::rows::signed;
 use super::trace::{StoredAttempt, StoredEvidence, StoredFinding, Wanted, attempts, evidence, findings, gathered};
+use crate::cipher::{Keys, Place};
 use crate::ledger::leaf::Leaf;
 use crate::ledger::row::{self, AttemptText, BeginText, EndText, EvidenceText, FindingText, LossText, millionths};
 
@@ -195,6 +195,14 @@ fn end_text<'a>(row: &PgRow, parts: &Parts<'a>) -> Result<EndText<'a>, sqlx::Err
         evidence: parts.evidence.iter().map(evidence_text).collect(),
         attempts: parts.attempts.iter().map(attempt_text).collect(),
         review: some_text(row, "review")?,
+        written_tokens: row.try_get("written_tokens")?,
+        cost_nanos: row.try_get("cost_nanos")?,
+        currency: some_text(row, "currency")?,
+        price: some_text(row, "price")?,
+        cost_estimated: row.try_get("cost_estimated")?,
+        reasoning_us: row.try_get("reasoning_us")?,
+        reasoning_steps: row.try_get("reasoning_steps")?,
+        reasoning_checks: row.try_get("reasoning_checks")?,
     })
 }
 

@@ -8,12 +8,12 @@ use sqlx::{PgExecutor, Row, query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cipher::Place;
 use super::payload::{Lying, take_out};
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
-use crate::exchange::{JUDGE, QUESTION};
+use crate::cipher::Place;
+use crate::exchange::{JUDGE, QUESTION, SHADOW};
 
 /// One hit, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,6 +76,8 @@ pub struct Trace {
     /// What a judge model was asked about it: exchanges of the gateway's own, each with the judge's verdict, its answer to a
     /// rule's question, or the reason why it gave none. Only where one exchange is asked for.
     pub judgements: Vec<Judgement>,
+    /// Copies of it that went to another upstream. Only where one exchange is asked for.
+    pub shadows: Vec<Record>,
     /// Bytes by part: `request`, `headers`, `sent`, `received`, `delivered`, `segments`.
     pub payloads: BTreeMap<String, Payload>,
 }
@@ -136,22 +138,13 @@ pub async fn show(store: &Store, exchange: Uuid) -> Result<Option<Trace>, Error>
     let Some(occurred_at) = occurred_at(exchange) else { return Ok(None) };
     let Some(mut trace) = traces(store, &[(exchange, occurred_at)], Parts::All).await?.pop() else { return Ok(None) };
     trace.judgements = judgements(store, exchange, occurred_at).await?;
+    trace.shadows = load(store, &own(store, SHADOW, exchange, occurred_at).await?).await?;
     Ok(Some(trace))
 }
 
 /// What a judge model was asked about an exchange. It is asked when that has ended, so not at any time after.
 async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) -> Result<Vec<Judgement>, Error> {
-    let ids: Vec<Id> = query_as(
-        "SELECT exchange, occurred_at FROM record_begin
-         WHERE caller = $1 AND occurred_at BETWEEN $2 AND $2 + interval '1 day' AND client_request_id = $3
-         ORDER BY occurred_at",
-    )
-    .persistent(false)
-    .bind(JUDGE)
-    .bind(occurred_at)
-    .bind(exchange.to_string())
-    .fetch_all(&store.pool)
-    .await?;
+    let ids = own(store, JUDGE, exchange, occurred_at).await?;
     let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
     let mut evidence = gathered(evidence(&store.pool, (&exchanges, &times)).await?);
     let judgement = |record: Record| {
@@ -160,6 +153,17 @@ async fn judgements(store: &Store, exchange: Uuid, occurred_at: OffsetDateTime) 
         Judgement { question: evidence.first().and_then(|one| StoredAnswer::read(&one.what)), record }
     };
     Ok(load(store, &ids).await?.into_iter().map(judgement).collect())
+}
+
+/// Exchanges of the gateway's own that are about an exchange, under one of its names.
+async fn own(store: &Store, name: &str, exchange: Uuid, occurred_at: OffsetDateTime) -> Result<Vec<Id>, Error> {
+    let ids = query_as(
+        "SELECT exchange, occurred_at FROM record_begin
+         WHERE caller = $1 AND occurred_at BETWEEN $2 AND $2 + interval '1 day' AND client_request_id = $3
+         ORDER BY occurred_at",
+    );
+    let ids = ids.persistent(false).bind(name).bind(occurred_at).bind(exchange.to_string());
+    Ok(ids.fetch_all(&store.pool).await?)
 }
 
 /// A page of exchanges, newest first: those that began since a time, and before the one that the last page ended with.
@@ -206,6 +210,7 @@ pub(super) async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Ve
             attempts: attempts.remove(&exchange).unwrap_or_default(),
             payloads: payloads.remove(&exchange).unwrap_or_default().into_iter().collect(),
             judgements: Vec::new(),
+            shadows: Vec::new(),
             record,
         }
     };

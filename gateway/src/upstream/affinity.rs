@@ -42,7 +42,7 @@ pub(super) fn choose(equals: &[&View], conversation: u64) -> Option<usize> {
         count(pending(view) + 1) <= (share * BOUND).ceil()
     };
     let roomy = order.iter().find(|(index, _)| equals.get(*index).is_some_and(|view| has_room(view)));
-    roomy.or(order.first()).map(|(index, _)| *index)
+    roomy.or_else(|| order.first()).map(|(index, _)| *index)
 }
 
 fn score(view: &View, conversation: u64) -> f64 {

@@ -20,6 +20,7 @@ use super::reply::{Answer, Reply};
 use super::retry::{self, Next, Shows};
 use super::tries::{Plan, Tries};
 use super::{local, remote};
+use crate::cost::Price;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
 use crate::route::{Candidate, Route};
@@ -200,13 +201,14 @@ impl Dispatch {
 
     async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
         let entered = self.enter(candidate, now);
-        let (mut lease, candidate) = match entered {
+        let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
+        let (mut lease, model) = match entered {
             Ok(entered) => entered,
             Err(error) => return Tried::failed(error),
         };
         self.tries.count();
-        match self.call(&lease, &candidate).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent),
+        match self.call(&lease, &model).await {
+            Ok((answer, sent)) => self.judge(answer, lease, sent).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -287,6 +289,8 @@ impl Dispatch {
             timeouts,
             started: answer.started,
             upstream: backend.name().clone(),
+            model: backend.name().clone(),
+            price: None,
             lease,
             sent,
             exposes_reasoning,
@@ -336,6 +340,14 @@ impl Tried {
     fn failed(error: Error) -> Self {
         let (next, _) = retry::after_error(&error);
         Self { outcome: Err(error), next, pause: Duration::ZERO }
+    }
+
+    /// Notes which model answers, and what it costs.
+    fn by(mut self, model: Arc<str>, price: Option<Arc<Price>>) -> Self {
+        if let Ok(reply) = &mut self.outcome {
+            (reply.model, reply.price) = (model, price);
+        }
+        self
     }
 
     /// Whether it gave something that is the caller's to see.

@@ -15,6 +15,7 @@ use super::lease::Lease;
 use super::local::Speech;
 use super::remote::Incoming;
 use crate::config::Timeouts;
+use crate::cost::Price;
 use crate::exchange::{Channel, Segment};
 
 /// A reply whose head has come.
@@ -32,6 +33,10 @@ pub struct Reply {
     pub started: Instant,
     /// Who answers.
     pub upstream: Arc<str>,
+    /// The model's name there.
+    pub model: Arc<str>,
+    /// What it costs, where the configuration says that of this candidate alone.
+    pub price: Option<Arc<Price>>,
     /// The place that the call takes.
     pub lease: Lease,
     /// The request body as sent, where it differs from the client's.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::harness::gateway::KEY;
 use super::target::Target;
+use super::upstream::ALL;
 
 /// What is asked.
 pub(crate) struct Phase {
@@ -104,6 +105,35 @@ pub(crate) async fn run(target: &Target, phase: &Phase, time: Duration) -> Measu
     let mut times: Vec<f64> = seen.into_iter().map(|(time, _)| time).collect();
     times.sort_by(f64::total_cmp);
     Measured { times, events, cpu, wall }
+}
+
+/// Holds streams for some time, one after the other on each connection; gives how many were asked for, and how many came
+/// whole.
+pub(crate) async fn hold(target: &Target, phase: &Phase, time: Duration) -> (usize, usize) {
+    let mut clients = Vec::new();
+    for _ in 0..phase.clients {
+        clients.push(connect(target).await);
+    }
+    let body = Bytes::from(body(phase));
+    let started = Instant::now();
+    let asking = clients.into_iter().map(|mut client| {
+        let body = body.clone();
+        tokio::spawn(async move {
+            let (mut asked, mut whole) = (0, 0);
+            while started.elapsed() < time {
+                asked += 1;
+                whole += usize::from(ask(&mut client, body.clone()).await == ALL);
+            }
+            (asked, whole)
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    let mut sums = (0, 0);
+    for client in asking {
+        let (asked, whole) = client.await.unwrap_or((1, 0));
+        sums = (sums.0 + asked, sums.1 + whole);
+    }
+    sums
 }
 
 async fn connect(target: &Target) -> SendRequest<Full<Bytes>> {

@@ -2,6 +2,7 @@
 //! before the same upstream in the same run. It proves nothing about correctness; scenarios do.
 //!
 //! `cargo bench -p candor-tests --bench overhead [-- --rounds 5 --seconds 2]` needs nginx on the path and prints a table.
+//! With `-- --hold 500 --seconds 60` it holds so many streams at once before the gateway instead.
 //! Rounds of all targets are interleaved and the median is shown, because machines are noisy; what differs between runs
 //! is the machine, what holds is the ratio to nginx. CPU is that of the proxy's process alone: Postgres, upstream and
 //! load are others'. The gateway runs with TLS, key check, shipped packs and recording, nginx with TLS and no log.
@@ -10,6 +11,7 @@
 #[path = "../../harness/mod.rs"]
 mod harness;
 
+mod hold;
 mod load;
 mod process;
 mod target;
@@ -36,6 +38,10 @@ fn main() {
     let time = Duration::from_secs(argument("--seconds").unwrap_or(2));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let upstream = upstream::start();
+    if let Some(streams) = argument("--hold") {
+        let time = Duration::from_secs(argument("--seconds").unwrap_or(60));
+        return print(&runtime.block_on(hold::run(upstream, streams as usize, time)));
+    }
     let text = runtime.block_on(async {
         let mut targets = target::all(upstream).await;
         let mut text = String::from(

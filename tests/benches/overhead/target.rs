@@ -44,7 +44,20 @@ pub(crate) async fn all(upstream: SocketAddr) -> Vec<Target> {
     all
 }
 
+/// A gateway alone, with required records.
+pub(crate) async fn held(upstream: SocketAddr) -> Target {
+    gateway("candor, required", "required", upstream).await
+}
+
 impl Target {
+    /// The gateway that it is.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        match &self.running {
+            Running::Gateway(gateway) => gateway,
+            Running::Nothing | Running::Nginx(..) => panic!("{} is no gateway", self.name),
+        }
+    }
+
     /// The most bytes that were ever resident.
     pub(crate) fn peak(&self) -> u64 {
         self.process.as_ref().map_or(0, Process::peak)

@@ -18,8 +18,12 @@ use tokio::time::{Interval, interval};
 /// Events of a stream that carry text.
 const EVENTS: usize = 50;
 
-/// Between two events of a paced stream.
+/// All events of a stream, the end and its mark included.
+pub(crate) const ALL: usize = EVENTS + 2;
+
+/// Between two events of a paced stream, and of a slow one.
 const PACE: Duration = Duration::from_millis(10);
+const SLOW_PACE: Duration = Duration::from_millis(50);
 
 /// Starts it; it ends with the process.
 pub(crate) fn start() -> SocketAddr {
@@ -49,7 +53,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes
     let reply = if asks("\"model\":\"whole\"") {
         reply.header("content-type", "application/json").body(Either::Left(Full::from(whole())))
     } else {
-        let pace = asks("\"model\":\"paced\"").then(|| interval(PACE));
+        let pace = match () {
+            () if asks("\"model\":\"paced\"") => Some(interval(PACE)),
+            () if asks("\"model\":\"slow\"") => Some(interval(SLOW_PACE)),
+            () => None,
+        };
         reply.header("content-type", "text/event-stream").body(Either::Right(Events { sent: 0, pace }))
     };
     Ok(reply.expect("a reply"))

@@ -191,6 +191,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
         completion: raw.completion_tokens,
         reasoning: raw.completion_tokens_details.and_then(|details| details.reasoning_tokens),
         cached: raw.prompt_tokens_details.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens),
+        written: None,
     })
 }
 

@@ -82,7 +82,19 @@ fn observe(endpoint: &str) -> Observe {
 
 fn finished<'a>(timings: &'a Timings, usage: &'a Usage) -> Finished<'a> {
     let (ending, outcome, manners) = ("complete", "refused", &["canned_deflection"][..]);
-    Finished { model: "r1", upstream: Some("eu-1"), status: 200, ending, outcome, manners, timings, usage }
+    Finished {
+        model: "r1",
+        upstream: Some("eu-1"),
+        status: 200,
+        ending,
+        outcome,
+        manners,
+        timings,
+        usage,
+        team: None,
+        cost: None,
+        thinking: None,
+    }
 }
 
 /// Exports one exchange with the given parent; gives what the upstream would be told.

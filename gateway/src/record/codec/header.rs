@@ -1,6 +1,6 @@
 //! The fixed header that opens every frame, and the checksums over header and payload. It knows nothing of payloads.
 //!
-//! Little-endian: magic 4, version 1, kind 1, reserved 2, payload length 4, group 4, sequence 8, time 8 (Unix
+//! Little-endian: magic 4, version 1, kind 1, flags 1 (1: the payload is hidden under a key), reserved 1, payload length 4, group 4, sequence 8, time 8 (Unix
 //! nanoseconds), exchange 16, CRC32C of the payload 4, CRC32C of the header 4. Both start from the stream's id, so that
 //! a frame which stands inside somebody's prompt, or in a segment of another stream, is never taken for one of this
 //! stream; and a header that is none is known without reading what it says of a payload.
@@ -20,6 +20,9 @@ pub(in crate::record) const MAGIC: [u8; 4] = *b"CSPL";
 pub(in crate::record) const MAX_PAYLOAD: usize = 1 << 30;
 
 const VERSION: u8 = 1;
+
+/// The flag of a payload that is hidden under a key.
+const HIDDEN: u8 = 1;
 
 /// What kind of frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(in crate::record) struct Header {
     pub(in crate::record) time: i64,
     /// Nil where the frame is about no exchange.
     pub(in crate::record) exchange: Uuid,
+    /// Whether the payload is hidden under a key.
+    pub(in crate::record) hidden: bool,
 }
 
 impl Header {
@@ -78,7 +83,7 @@ impl Header {
         let mut bytes = [0; HEADER];
         let fields: [&[u8]; 8] = [
             &MAGIC,
-            &[VERSION, self.kind.code(), 0, 0],
+            &[VERSION, self.kind.code(), u8::from(self.hidden), 0],
             &self.length.to_le_bytes(),
             &self.group.to_le_bytes(),
             &self.sequence.to_le_bytes(),
@@ -111,7 +116,7 @@ impl Header {
         if crc32c::crc32c_append(seed, covered).to_le_bytes() != checksum {
             return Err(Error::Checksum);
         }
-        let [version, kind, _, _] = take::<4>(&mut rest)?;
+        let [version, kind, flags, _] = take::<4>(&mut rest)?;
         if version != VERSION {
             return Err(Error::Version(version));
         }
@@ -120,6 +125,9 @@ impl Header {
         if length as usize > MAX_PAYLOAD {
             return Err(Error::Length);
         }
+        if flags > HIDDEN {
+            return Err(Error::Flags(flags));
+        }
         Ok(Self {
             kind,
             length,
@@ -127,6 +135,7 @@ impl Header {
             sequence: u64::from_le_bytes(take(&mut rest)?),
             time: i64::from_le_bytes(take(&mut rest)?),
             exchange: Uuid::from_bytes(take(&mut rest)?),
+            hidden: flags == HIDDEN,
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bill::{CostMeta, ThinkingMeta};
 use super::{Error, Names};
 use crate::config::Recording;
 use crate::exchange::{
@@ -80,6 +81,13 @@ pub(super) struct EndMeta<'a> {
     review: bool,
     usage: [Option<u64>; 4],
     timings: [Option<u64>; 5],
+    /// From here on: what frames of older versions do not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<CostMeta<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thinking: Option<ThinkingMeta>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -246,6 +254,9 @@ impl<'a> EndMeta<'a> {
                 timings.first_answer.map(nanoseconds),
                 Some(nanoseconds(timings.total)),
             ],
+            written: usage.written,
+            cost: end.cost.as_ref().map(CostMeta::of),
+            thinking: end.thinking.as_ref().map(ThinkingMeta::of),
         }
     }
 
@@ -273,7 +284,9 @@ impl<'a> EndMeta<'a> {
         end.verdict = self.verdict.restore(names)?;
         end.review = self.review;
         let [prompt, completion, reasoning, cached] = self.usage;
-        end.usage = Usage { prompt, completion, reasoning, cached };
+        end.usage = Usage { prompt, completion, reasoning, cached, written: self.written };
+        end.cost = self.cost.map(CostMeta::restore).transpose()?;
+        end.thinking = self.thinking.map(ThinkingMeta::restore).transpose()?;
         let [screened, first_byte, first_reasoning, first_answer, total] =
             self.timings.map(|time| time.map(Duration::from_nanos));
         end.timings = Timings { screened, first_byte, first_reasoning, first_answer, total: total.unwrap_or_default() };

@@ -6,8 +6,10 @@
 //! | `header` | the 56 bytes that open every frame, and its checksums |
 //! | `payload` | an entry to and from the bytes behind the header |
 //! | `meta` | the JSON part |
+//! | `bill` | of it, what an exchange cost and how its model thought |
 //! | `names` | names that the records hold as `&'static str` |
 
+mod bill;
 mod header;
 mod meta;
 mod names;
@@ -29,10 +31,14 @@ pub(super) enum Error {
     Version(u8),
     /// The kind is not one that this build reads.
     Kind(u8),
+    /// It has flags that this build does not know.
+    Flags(u8),
     /// The length is beyond the limit.
     Length,
     /// The checksum does not match.
     Checksum,
+    /// The payload was not hidden under the key that it names.
+    Key,
     /// The payload ends early or goes on too long.
     Truncated,
     /// The JSON part is not what it must be.
@@ -47,8 +53,10 @@ impl std::fmt::Display for Error {
             Self::Magic => formatter.write_str("no frame begins here"),
             Self::Version(version) => write!(formatter, "frame version {version} is unknown"),
             Self::Kind(kind) => write!(formatter, "frame kind {kind} is unknown"),
+            Self::Flags(flags) => write!(formatter, "frame flags {flags} are unknown"),
             Self::Length => formatter.write_str("the frame is longer than a frame may be"),
             Self::Checksum => formatter.write_str("the checksum does not match"),
+            Self::Key => formatter.write_str("the payload was not hidden under the key that it names"),
             Self::Truncated => formatter.write_str("the payload's parts do not fill it"),
             Self::Meta => formatter.write_str("the payload's JSON part is malformed"),
             Self::Name => formatter.write_str("a name in the payload is unknown"),

@@ -202,6 +202,8 @@ fn empty_end(header: &Header) -> End {
         },
         review: false,
         usage: Usage::default(),
+        cost: None,
+        thinking: None,
         timings: Timings::default(),
     }
 }

@@ -15,7 +15,7 @@ fn frame(entry: &Entry, at: time::OffsetDateTime) -> ([u8; HEADER], Vec<u8>) {
     let (kind, exchange) = write(entry, &mut payload).unwrap();
     let time = i64::try_from(at.unix_timestamp_nanos()).unwrap();
     let length = u32::try_from(payload.len()).unwrap();
-    let header = Header { kind, length, group: 3, sequence: 9, time, exchange };
+    let header = Header { kind, length, group: 3, sequence: 9, time, exchange, hidden: false };
     (header.seal(SEED, &payload), payload)
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::disk::Output;
+use super::hidden;
 use super::log::{Log, Segment};
 use crate::record::codec::{self, HEADER, Header, Kind, MAX_PAYLOAD};
 use crate::record::ship::Entry;
@@ -128,13 +129,15 @@ impl Appender {
     /// Encodes a frame; false where no frame can hold it.
     fn encode(&mut self, draft: &Draft, sequence: u64) -> bool {
         let at = self.begin_frame();
-        match codec::write(&draft.entry, &mut self.buffer) {
-            Ok((kind, exchange)) => self.end_frame(at, self.header(kind, exchange, sequence, draft.at)),
-            Err(_) => {
-                self.buffer.truncate(at);
-                false
-            }
-        }
+        let written = codec::write(&draft.entry, &mut self.buffer).ok();
+        let Some(((kind, exchange), hidden)) =
+            written.and_then(|named| Some((named, self.hide(at + HEADER, sequence)?)))
+        else {
+            self.buffer.truncate(at);
+            return false;
+        };
+        let header = Header { hidden, ..self.header(kind, exchange, sequence, draft.at) };
+        self.end_frame(at, header)
     }
 
     fn header(&self, kind: Kind, exchange: Uuid, sequence: u64, at: OffsetDateTime) -> Header {
@@ -146,7 +149,20 @@ impl Appender {
             sequence,
             time: i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX }),
             exchange,
+            hidden: false,
         }
+    }
+
+    /// Hides the payload that begins there, where there is a key; whether it did. `None` where it cannot: nothing is written
+    /// in clear instead.
+    fn hide(&mut self, at: usize, sequence: u64) -> Option<bool> {
+        if self.log.keys.is_empty() {
+            return Some(false);
+        }
+        let payload = self.buffer.split_off(at);
+        let hidden = hidden::hide(&self.log.keys, self.log.stream, sequence, &payload)?;
+        self.buffer.extend_from_slice(&hidden);
+        Some(true)
     }
 
     fn begin_frame(&mut self) -> usize {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::log::{Log, Segment};
 use super::recover::recover;
+use crate::cipher::Keys;
 use crate::record::counts::Counts;
 
 /// The place where all streams of a data directory live.
@@ -17,6 +18,7 @@ pub(in crate::record) struct Streams {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     counts: Arc<Counts>,
+    keys: Arc<Keys>,
     segment_bytes: u64,
 }
 
@@ -65,13 +67,13 @@ impl Streams {
     pub(in crate::record) fn open(
         disk: Arc<dyn Disk>,
         data: &Path,
-        counts: Arc<Counts>,
+        (counts, keys): (Arc<Counts>, Arc<Keys>),
         segment_bytes: u64,
     ) -> io::Result<Self> {
         let root = data.join("spool");
         disk.make_directory(&root)?;
         disk.sync_directory(data)?;
-        let streams = Self { disk, root, counts, segment_bytes };
+        let streams = Self { disk, root, counts, keys, segment_bytes };
         streams.count_evidence()?;
         Ok(streams)
     }
@@ -99,7 +101,7 @@ impl Streams {
         let lock = self.disk.lock(&hidden.join(LOCK))?.ok_or_else(|| io::Error::other("a new spool is locked"))?;
         self.disk.rename(&hidden, &directory)?;
         self.disk.sync_directory(&self.root)?;
-        Ok(Arc::new(Log::new(self.disk.clone(), directory, stream, self.counts.clone(), lock)))
+        Ok(Arc::new(Log::new(self.disk.clone(), directory, stream, (self.counts.clone(), self.keys.clone()), lock)))
     }
 
     /// Takes over the streams of processes that live no more, oldest first. One that cannot be read is left for later.
@@ -126,7 +128,8 @@ impl Streams {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let log = Arc::new(Log::new(self.disk.clone(), directory, stream, self.counts.clone(), lock));
+        let log =
+            Arc::new(Log::new(self.disk.clone(), directory, stream, (self.counts.clone(), self.keys.clone()), lock));
         if recover(&log, self.segment_bytes)? {
             return Ok(Some(log));
         }

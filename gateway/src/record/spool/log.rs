@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::disk::{Disk, Input, Lock};
 use super::read::Raw;
+use crate::cipher::Keys;
 use crate::record::codec::seed;
 use crate::record::counts::Counts;
 
@@ -38,6 +39,8 @@ pub(in crate::record) struct Log {
     pub(in crate::record) stream: Uuid,
     pub(in crate::record) seed: u32,
     pub(in crate::record) counts: Arc<Counts>,
+    /// What frames are hidden under.
+    pub(in crate::record) keys: Arc<Keys>,
     state: Mutex<View>,
     changed: Arc<Notify>,
     _lock: Lock,
@@ -85,11 +88,11 @@ impl Log {
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         stream: Uuid,
-        counts: Arc<Counts>,
+        (counts, keys): (Arc<Counts>, Arc<Keys>),
         lock: Lock,
     ) -> Self {
         let (state, changed) = (Mutex::default(), counts.changed.clone());
-        Self { disk, directory, stream, seed: seed(stream), counts, state, changed, _lock: lock }
+        Self { disk, directory, stream, seed: seed(stream), counts, keys, state, changed, _lock: lock }
     }
 
     /// The state now.

@@ -6,6 +6,7 @@
 //! | `disk` | the few things asked of a file system, so that tests can break it |
 //! | `log` | which segments a stream has and how far it is durable: what writer and reader share |
 //! | `scan` | frames of one segment file, one after the other, past damage |
+//! | `hidden` | frames under a key of the operator's |
 //! | `append` | frames into segments: group, write, sync; an error is final for a segment |
 //! | `recover` | a dead process's stream: torn tail cut, open exchanges closed |
 //! | `directory` | streams' directories: made, locked, found, removed |
@@ -20,6 +21,7 @@
 mod append;
 mod directory;
 mod disk;
+mod hidden;
 mod log;
 mod queue;
 mod read;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::hidden;
 use super::log::{Log, Segment, View};
 use super::scan::{Scan, Step};
 use crate::record::codec::{self, HEADER, Header, Kind, Names};
@@ -88,7 +89,7 @@ impl Reader {
                 if header.sequence > self.next {
                     self.damaged(&segment, header.sequence, read);
                 }
-                self.take(&header, bytes, payload, read);
+                self.take(&header, bytes, payload, read)?;
             }
             Step::Damage => self.scan_of(&segment)?.skip_damage()?,
             Step::Frame(..) | Step::End => self.damaged(&segment, bound, read),
@@ -105,11 +106,17 @@ impl Reader {
         self.scan.as_mut().map(|(_, scan)| scan).ok_or_else(|| io::Error::other("no segment is open"))
     }
 
-    fn take(&mut self, header: &Header, bytes: [u8; HEADER], payload: Bytes, read: &mut Read) {
-        self.next = header.sequence + 1;
-        read.bytes += HEADER + payload.len();
+    fn take(&mut self, header: &Header, bytes: [u8; HEADER], payload: Bytes, read: &mut Read) -> io::Result<()> {
         let raw = Raw { header: bytes.to_vec(), payload: payload.clone() };
-        match codec::read(header, payload, &mut self.names) {
+        let shown = match header.hidden {
+            true => hidden::show(&self.log.keys, self.log.stream, header.sequence, &payload)
+                .inspect_err(|_| self.scan = None)?
+                .ok_or(codec::Error::Key),
+            false => Ok(payload),
+        };
+        self.next = header.sequence + 1;
+        read.bytes += HEADER + raw.payload.len();
+        match shown.and_then(|payload| codec::read(header, payload, &mut self.names)) {
             Ok(entry) => read.push(self.frame(header, entry), raw),
             Err(error) => {
                 // Written by a newer version, it may be, and whole: it is kept where dead letters are.
@@ -118,6 +125,7 @@ impl Reader {
                 read.push(self.frame(header, entry), raw);
             }
         }
+        Ok(())
     }
 
     fn frame(&self, header: &Header, entry: Entry) -> Frame {

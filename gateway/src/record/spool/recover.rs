@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::append::{Appender, Draft};
 use super::log::{Log, Segment};
+use super::read::Reader;
 use super::scan::{Scan, Step};
 use super::write::closing;
 use crate::exchange::ExchangeId;
@@ -22,6 +23,10 @@ pub(super) fn recover(log: &Arc<Log>, segment_bytes: u64) -> io::Result<bool> {
     let (Some(first), Some(last)) = (segments.first().copied(), segments.last().copied()) else { return Ok(false) };
     let tail = Tail::read(log, &segments)?;
     log.restore(segments, tail.durable);
+    // Before anything is written: without its key it is left to somebody who has it.
+    if tail.durable >= first.first {
+        Reader::new(log.clone(), first.first.saturating_sub(1)).read(1, 1)?;
+    }
     log.counts.frames.fetch_add(tail.durable.saturating_sub(first.first.saturating_sub(1)), counted());
     if tail.cut_bytes > 0 {
         tracing::warn!(stream = %log.stream, bytes = tail.cut_bytes, "the torn tail of a spool was cut");

@@ -74,7 +74,8 @@ fn data() -> &'static Path {
 
 impl Life {
     fn start(disk: &Broken) -> std::io::Result<(Self, Vec<Arc<Log>>)> {
-        let streams = Streams::open(Arc::new(disk.clone()), data(), Arc::new(Counts::default()), SEGMENT)?;
+        let streams =
+            Streams::open(Arc::new(disk.clone()), data(), (Arc::new(Counts::default()), Arc::default()), SEGMENT)?;
         let orphans = streams.adopt()?;
         let log = streams.begin()?;
         let queue = Arc::new(Queue::default());

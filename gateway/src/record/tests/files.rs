@@ -7,11 +7,16 @@ use uuid::Uuid;
 
 use super::samples;
 use super::shipping::{Memory, block_on, labels, record, soon};
-use crate::config::{Recording, Spool};
+use crate::config::{PayloadKey, Recording, Spool};
 use crate::record::{Recorder, Shipper};
 
-const CONFIG: Spool =
-    Spool { group: Duration::from_millis(1), segment_bytes: 4 << 10, total_bytes: 64 << 20, batch_rows: 7 };
+const CONFIG: Spool = Spool {
+    group: Duration::from_millis(1),
+    segment_bytes: 4 << 10,
+    total_bytes: 64 << 20,
+    batch_rows: 7,
+    keys: Vec::new(),
+};
 
 /// A directory that goes when dropped.
 struct Scratch(PathBuf);
@@ -22,7 +27,20 @@ impl Scratch {
     }
 
     fn open(&self) -> (Recorder, Shipper) {
-        Recorder::open(&self.0, &CONFIG).unwrap()
+        self.open_with(&[])
+    }
+
+    /// Opens with keys of these names; frames are hidden under the first.
+    fn open_with(&self, keys: &[&str]) -> (Recorder, Shipper) {
+        let key = |id: &&str| PayloadKey { id: (*id).to_owned(), bytes: [7; 32] };
+        Recorder::open(&self.0, &Spool { keys: keys.iter().map(key).collect(), ..CONFIG }).unwrap()
+    }
+
+    /// Everything that is on the disk.
+    fn bytes(&self) -> Vec<u8> {
+        let streams = std::fs::read_dir(self.0.join("spool")).unwrap();
+        let files = streams.flat_map(|stream| std::fs::read_dir(stream.unwrap().path()).unwrap());
+        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
     }
 
     /// Names of streams that are there.
@@ -66,6 +84,36 @@ fn a_stream_is_taken_over_only_when_its_process_is_gone() {
             assert_eq!(recorder.counts().tally().bytes, 0);
         }
         assert_eq!(scratch.streams().len(), 0, "what is stored leaves nothing behind");
+    });
+}
+
+#[test]
+fn a_hidden_spool_says_nothing_and_waits_for_its_key() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(&scratch.0).unwrap();
+    let memory = Memory::default();
+    let holds = |word: &str| scratch.bytes().windows(word.len()).any(|part| part == word.as_bytes());
+    block_on(async {
+        let (recorder, shipper) = scratch.open_with(&["k1"]);
+        record(&recorder, 0..5).await;
+        drop(recorder.reserve(Recording::Required).unwrap().begin(samples::begin(5)));
+        recorder.close();
+        drop((recorder, shipper));
+        assert!(!holds("request 2") && holds("k1"));
+        // Without its key it stays as it is; what others write is stored all the same.
+        let (other, mut shipper) = scratch.open();
+        record(&other, 10..11).await;
+        assert!(holds("request 10"));
+        other.close();
+        assert_eq!(shipper.drain(&memory, soon()).await, 0);
+        assert_eq!(memory.labels(), labels(10..11));
+        drop((other, shipper));
+        // After a rotation, the key among those that are only read with.
+        let (rotated, mut shipper) = scratch.open_with(&["k2", "k1"]);
+        rotated.close();
+        assert_eq!(shipper.drain(&memory, soon()).await, 0);
+        let last = vec!["begin 5".to_owned(), "abandoned 5".to_owned()];
+        assert_eq!(memory.labels(), [labels(0..5), last, labels(10..11)].concat());
     });
 }
 

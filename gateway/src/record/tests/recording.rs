@@ -9,8 +9,13 @@ use super::samples;
 use crate::config::{Recording, Spool};
 use crate::record::{LossWhy, Lost, Recorder, Refused, Shipper, Tally};
 
-const CONFIG: Spool =
-    Spool { group: Duration::from_millis(1), segment_bytes: 64 << 10, total_bytes: 1 << 20, batch_rows: 10 };
+const CONFIG: Spool = Spool {
+    group: Duration::from_millis(1),
+    segment_bytes: 64 << 10,
+    total_bytes: 1 << 20,
+    batch_rows: 10,
+    keys: Vec::new(),
+};
 
 fn open(disk: &Broken) -> (Recorder, Shipper) {
     Recorder::open_on(Arc::new(disk.clone()), Path::new("/data"), &CONFIG).unwrap()

@@ -10,10 +10,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::config::Recording;
+use crate::cost::{Cost, Currency};
 use crate::exchange::{
     Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Segment, Timings, Usage, Verdict,
 };
 use crate::record::{Attempt, Begin, ClosedWhy, End, Entry, LossWhy};
+use crate::thinking::Thinking;
 
 /// The exchange of a number.
 pub(in crate::record) fn exchange(number: u64) -> ExchangeId {
@@ -73,6 +75,8 @@ pub(in crate::record) fn end(number: u64) -> End {
         },
         review: false,
         usage: Usage::default(),
+        cost: None,
+        thinking: None,
         timings: Timings::default(),
     }
 }
@@ -176,12 +180,20 @@ fn any_end() -> impl Strategy<Value = End> {
         });
     let front = (any::<u64>(), moment(), any::<u16>(), option::of(text()), vec(attempt, 0..3), vec(segment, 0..4));
     let bodies = (option::of(body()), vec(body(), 0..4), option::of(vec(body(), 0..4)), any::<u64>());
-    let usage = any::<[Option<u64>; 4]>();
+    let usage = any::<[Option<u64>; 5]>();
     let back = (vec(any_finding(), 0..3), any_verdict(), usage, [time(), time(), time(), time()], any::<u64>());
     (front, bodies, vec((any::<u32>(), text()), 0..3), back).prop_map(|(front, bodies, finishes, back)| {
         let (number, at, status, fault, attempts, segments) = front;
         let (sent, received, delivered, unkept_bytes) = bodies;
-        let (findings, verdict, [prompt, completion, reasoning, cached], times, total) = back;
+        let (findings, verdict, [prompt, completion, reasoning, cached, written], times, total) = back;
+        let thinking =
+            written.map(|steps| Thinking { time: times[2], steps: (steps >> 32) as u32, checks: steps as u32 });
+        let cost = cached.map(|nanos| Cost {
+            nanos: nanos as i64,
+            currency: Currency::USD,
+            price: verdict.outcome.into(),
+            estimated: total % 2 == 0,
+        });
         let [screened, first_byte, first_reasoning, first_answer] = times;
         let total = Duration::from_nanos(total);
         End {
@@ -200,7 +212,9 @@ fn any_end() -> impl Strategy<Value = End> {
             review: verdict.outcome == "refused",
             findings,
             verdict,
-            usage: Usage { prompt, completion, reasoning, cached },
+            usage: Usage { prompt, completion, reasoning, cached, written },
+            cost,
+            thinking,
             timings: Timings { screened, first_byte, first_reasoning, first_answer, total },
             ..end(number)
         }

@@ -15,7 +15,8 @@ use crate::config::{Recording, Spool};
 use crate::record::shipper::Pace;
 use crate::record::{ClosedWhy, Entry, Frame, LossWhy, Recorder, Shipper, Sink, SinkError};
 
-const CONFIG: Spool = Spool { group: Duration::ZERO, segment_bytes: 4 << 10, total_bytes: 64 << 20, batch_rows: 7 };
+const CONFIG: Spool =
+    Spool { group: Duration::ZERO, segment_bytes: 4 << 10, total_bytes: 64 << 20, batch_rows: 7, keys: Vec::new() };
 
 /// A store in memory, which keeps the contract and can be told to break.
 #[derive(Default)]

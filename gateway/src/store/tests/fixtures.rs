@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use uuid::{Builder, Uuid};
 
 use crate::config::Recording;
+use crate::cost::{Cost, Currency};
 use crate::exchange::{
     Action, Caller, Channel, Dialect, Ending, Enforced, Evidence, ExchangeId, Finding, Segment, Timings, Usage, Verdict,
 };
 use crate::record::{Attempt, Begin, End, Entry, Frame, wall_clock};
+use crate::thinking::Thinking;
 
 /// The id of an exchange that began so many minutes ago.
 pub(super) fn id(number: u8, minutes_ago: i64) -> ExchangeId {
@@ -89,7 +91,9 @@ pub(super) fn end(exchange: ExchangeId) -> End {
         unkept_findings: 2,
         verdict: verdict("refused", &["plain_refusal"]),
         review: true,
-        usage: Usage { prompt: Some(20), completion: Some(9), reasoning: Some(5), cached: None },
+        usage: Usage { prompt: Some(20), completion: Some(9), reasoning: Some(5), cached: None, written: Some(3) },
+        cost: Some(Cost { nanos: 25_000, currency: Currency::USD, price: "r1@2025".into(), estimated: true }),
+        thinking: Some(Thinking { time: Some(Duration::from_millis(390)), steps: 1, checks: 0 }),
         timings: Timings {
             screened: Some(Duration::from_micros(120)),
             first_byte: Some(Duration::from_millis(300)),

@@ -105,6 +105,28 @@ fn a_part_of_the_time_is_proven_alone_and_continues_an_earlier_head() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_and_forth_leaves_everything_stored_and_provable() {
+    with_store(async |store| {
+        let (signer, stream) = (signer(), Uuid::now_v7());
+        let hour = 60;
+        let jumps = [0, 2 * hour, -3 * hour, 40 * 24 * hour, 0, -26 * hour, 1];
+        for (number, minutes_ago) in (0_u8..).zip(jumps) {
+            let exchange = id(number, minutes_ago);
+            let pair = vec![Entry::Begin(Box::new(begin(exchange))), Entry::End(Box::new(end(exchange)))];
+            let mut pair = frames(stream, u64::from(number) * 2 + 1, pair);
+            for (frame, later) in pair.iter_mut().zip([0, -5]) {
+                frame.at = wall_clock() - time::Duration::minutes(minutes_ago + later);
+            }
+            store.write(stream, &pair).await.expect("stored");
+            sealed(&store, &signer).await;
+        }
+        let report = verified(&store, &trusting(&signer)).await;
+        assert_eq!((report.conclusion, report.problems.as_slice()), (Conclusion::Verified, [].as_slice()));
+        assert_eq!(report.records.get("present-verified"), Some(&jumps.len().try_into().expect("few")));
+    });
+}
+
+#[test]
 fn racing_sealers_make_one_tree() {
     with_store(async |store| {
         let signers = [signer(), signer()];

@@ -170,6 +170,7 @@ impl Writer {
             completion: sum(self.usage.completion, usage.completion_tokens),
             reasoning: sum(self.usage.reasoning, usage.reasoning_tokens),
             cached: Some(self.usage.cached.unwrap_or(u64::MAX).min(count(usage.cached_tokens))),
+            written: None,
         };
     }
 

@@ -1,5 +1,5 @@
-//! Payloads under keys of the operator's: AES-256-GCM with a random nonce for each, bound to the exchange and part that
-//! they belong to. It compresses nothing.
+//! Texts of records under keys of the operator's, in the database and in the spool: AES-256-GCM with a random nonce for
+//! each, bound to the place that it belongs to. It compresses nothing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::config::PayloadKey;
 
 /// The keys of a gateway: one to write with, and all of them to read with.
 #[derive(Default)]
-pub(super) struct Keys {
+pub struct Keys {
     current: Option<String>,
     all: HashMap<String, RandomizedNonceKey>,
 }
@@ -24,9 +24,11 @@ impl fmt::Debug for Keys {
 
 /// A payload's place: what its bytes are bound to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) exchange: Uuid,
-    pub(super) part: &'a str,
+pub struct Place<'a> {
+    /// The exchange, or the stream.
+    pub exchange: Uuid,
+    /// Which text of it.
+    pub part: &'a str,
 }
 
 impl Place<'_> {
@@ -37,13 +39,21 @@ impl Place<'_> {
 
 impl Keys {
     /// Keys by name; the first one is written with.
-    pub(super) fn of(keys: &[PayloadKey]) -> Self {
+    #[must_use]
+    pub fn of(keys: &[PayloadKey]) -> Self {
         let read = |key: &PayloadKey| Some((key.id.clone(), RandomizedNonceKey::new(&AES_256_GCM, &key.bytes).ok()?));
         Self { current: keys.first().map(|key| key.id.clone()), all: keys.iter().filter_map(read).collect() }
     }
 
+    /// Whether nothing is to be hidden.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.current.is_none()
+    }
+
     /// Hides bytes under the current key, and names it. `None` where nothing is to be hidden.
-    pub(super) fn seal(&self, place: Place<'_>, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+    #[must_use]
+    pub fn seal(&self, place: Place<'_>, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
         let id = self.current.as_ref()?;
         let key = self.all.get(id)?;
         let mut sealed = bytes.to_vec();
@@ -53,8 +63,15 @@ impl Keys {
         Some((id.clone(), out))
     }
 
+    /// Whether a key is here.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.all.contains_key(id)
+    }
+
     /// Bytes that were hidden; `None` where the key is not here or the bytes are not those that were hidden.
-    pub(super) fn open(&self, id: &str, place: Place<'_>, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn open(&self, id: &str, place: Place<'_>, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
         let key = self.all.get(id)?;
         if bytes.len() < NONCE_LEN {
             return None;
