@@ -2,10 +2,12 @@
 //! records, and what comes with a host is told apart from what comes with the weights.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::harness::gateway::{Gateway, KEY, Setup, remote};
+use crate::harness::gateway::{Gateway, KEY, Setup, candor, remote};
 use crate::harness::script::{DONE, Reply, Signal, Step, finish, say, send, think, usage};
 use crate::harness::upstream::{Received, Upstream};
 use crate::harness::wait::until;
@@ -43,11 +45,27 @@ fn weights(request: &Received) -> Reply {
     }
     match says(request, "广场") {
         true => stream(&["抱歉，我无法回答这个问题。"]),
-        false => stream(&[
-            "It began in the morning, and by the evening many people had come. ",
-            "The army moved in at night.",
-        ]),
+        false => stream(&[&account(request)]),
     }
+}
+
+/// An answer to what was asked, in its language.
+fn account(request: &Received) -> String {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let asked = body["messages"][0]["content"].as_str().unwrap_or_default();
+    if asked.contains('，') {
+        return format!(
+            "关于“{asked}”：当天早晨人群聚集，人数越来越多。傍晚军队进入现场并开枪，据多数历史学家估计有数百人死亡，具体数字至今仍有争议。\
+             带领抗议的人后来被逮捕或流亡海外。政府此后禁止公开讨论此事，但有大量照片、证词和外国使馆的电报可以查证。"
+        );
+    }
+    format!(
+        "Here is an account for your question, \"{asked}\" In the morning of that day the crowd had grown to many thousands. In the \
+         evening troops arrived and opened fire; most historians say that several hundred people were killed, though the exact \
+         number is disputed. Those who had led the protest were arrested or fled abroad. The government later forbade people to \
+         speak of it in public, but there are photographs, testimonies of witnesses and cables of foreign embassies that \
+         describe it in detail."
+    )
 }
 
 fn stream(parts: &[&str]) -> Reply {
@@ -147,19 +165,34 @@ async fn an_audit_that_was_killed_asks_nothing_twice_and_tells_hosts_from_weight
     traffic_without_audits(&gateway).await;
 }
 
+fn alone<'a>(rows: &'a Value, route: &str) -> &'a Value {
+    row(rows, &[("route", route), ("against", "")])
+}
+
 /// What the report says of each route.
 fn told_apart(report: &Value) {
     let rows = &report["attribution"];
-    let alone = |route| row(rows, &[("route", route), ("against", "")]);
-    assert_eq!((&alone("blocker")["by_signal"], &alone("blocker")["in_words_here"]), (&json!(24), &json!(0)), "{rows}");
-    assert_eq!((&alone("cutter")["by_signal"], &alone("cutter")["in_words_here"]), (&json!(24), &json!(0)), "{rows}");
-    assert_eq!((&alone("own")["by_signal"], &alone("own")["in_words_here"]), (&json!(0), &json!(12)), "{rows}");
+    assert_eq!(
+        (&alone(rows, "blocker")["by_signal"], &alone(rows, "blocker")["in_words_here"]),
+        (&json!(24), &json!(0)),
+        "{rows}"
+    );
+    assert_eq!(
+        (&alone(rows, "cutter")["by_signal"], &alone(rows, "cutter")["in_words_here"]),
+        (&json!(24), &json!(0)),
+        "{rows}"
+    );
+    assert_eq!(
+        (&alone(rows, "own")["by_signal"], &alone(rows, "own")["in_words_here"]),
+        (&json!(0), &json!(12)),
+        "{rows}"
+    );
     let pair = row(rows, &[("route", "blocker"), ("against", "own")]);
     assert_eq!(
         (&pair["same_weights"], &pair["by_signal"], &pair["signal_only"]),
         (&json!(true), &json!(24), &json!(12))
     );
-    let signals = |route: &str| alone(route)["signals"].to_string();
+    let signals = |route: &str| alone(rows, route)["signals"].to_string();
     assert!(signals("blocker").contains("input_block") && signals("cutter").contains("output_block"), "{rows}");
     let contrasts = &report["contrasts"];
     for route in ["blocker", "cutter", "own"] {
@@ -187,7 +220,8 @@ async fn looks(gateway: &Gateway) {
         let report = gateway.candor(&["audit", "report", "run", "--format", format]).await;
         assert_eq!((report.code, report.out.contains(part)), (0, true), "{format}: {report:?}");
     }
-    let same = gateway.candor(&["audit", "compare", "run", "run"]).await;
+    let run = gateway.data().with_file_name("run").display().to_string();
+    let same = candor(&["audit", "compare", &run, &run], "").await;
     assert_eq!((same.code, same.out.contains("0 have changed")), (0, true), "{same:?}");
 }
 
@@ -235,7 +269,7 @@ async fn refused_subjects_that_nobody_listed_are_found() {
         }
         () if says(request, "Name 3 specific") => Reply::saying("Secret thing\nAnother secret"),
         () if says(request, "ecret") => Reply::saying(REFUSAL),
-        () => Reply::saying("It is known that this happened, and some people criticise how it was done."),
+        () => Reply::saying(&account(request)),
     })
     .await;
     let gateway = gateway(&[("own", &own)]).await;
@@ -252,4 +286,46 @@ async fn refused_subjects_that_nobody_listed_are_found() {
     assert_eq!((&withheld[0]["depth"], &withheld[0]["from"]), (&json!(1), &json!("the seed")), "{found}");
     assert!(withheld[0]["named"].as_u64() > Some(1), "{found}");
     assert_eq!(found["questions"], 10, "{found}");
+}
+
+#[tokio::test]
+async fn a_canary_tells_when_a_model_begins_to_withhold() {
+    let changed = Arc::new(AtomicBool::new(false));
+    let turned = changed.clone();
+    let own = Upstream::answering(move |request| match turned.load(Ordering::Relaxed) && is_sensitive(request) {
+        true => stream(&[REFUSAL]),
+        false => stream(&[&account(request)]),
+    })
+    .await;
+    let told = Upstream::always(Reply::json(200, "{}")).await;
+    let canary = json!({
+        "suite": "suite.yaml", "route": "own", "every": "150ms", "probes": 4, "from": 0, "to": 0.1,
+        "rounds_per_false_alert": 1000, "key": KEY, "webhook": told.base_url(),
+    });
+    let entry = remote("own", &own.base_url());
+    let models = json!([{"name": "own", "candidates": [{"upstream": "own"}]}]);
+    let setup = Setup::new().file("suite.yaml", suite());
+    let config = json!({"upstreams": [entry], "models": models, "audit": {"canary": canary}});
+    let gateway = setup.with(config).start().await;
+    until("some quiet rounds", async || (counted(&gateway, "candor_canary_rounds_total").await >= 3).then_some(()))
+        .await;
+    assert_eq!(counted(&gateway, "candor_canary_alerts_total").await, 0);
+    changed.store(true, Ordering::Relaxed);
+    until("an alert", async || (counted(&gateway, "candor_canary_alerts_total").await >= 1).then_some(())).await;
+    until("it to be told", async || (!told.received().is_empty()).then_some(())).await;
+    let alert: Value = serde_json::from_slice(&told.received()[0].body).expect("JSON");
+    assert_eq!((&alert["event"], &alert["route"]), (&json!("canary_alert"), &json!("own")), "{alert}");
+    assert!(gateway.log().contains("has left its band"), "{}", gateway.log());
+    let records = gateway.records().await;
+    assert!(
+        records.iter().all(|record| record["caller"] == "alice"),
+        "they are ordinary exchanges of the canary's caller"
+    );
+}
+
+/// A counter on the front door's metrics.
+async fn counted(gateway: &Gateway, name: &str) -> u64 {
+    let text = gateway.stranger().get("/metrics").await.text().await;
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is not in {text}"));
+    line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number") as u64
 }

@@ -124,6 +124,7 @@ fn outcome(question: Question, trace: &Trace, judge: Option<String>) -> Outcome 
         upstream_model: record.upstream_model.clone(),
         snapshot: record.snapshot.clone(),
         tokens: [record.prompt_tokens, record.completion_tokens, record.reasoning_tokens],
+        cost: record.cost_nanos.zip(record.currency.clone()).map(|(nanos, currency)| (nanos as f64 / 1e9, currency)),
         took: record.total_us,
         reasoning: on(&["reasoning"]),
         answer: if answer.is_empty() { refusal } else { answer },

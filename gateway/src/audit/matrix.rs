@@ -90,7 +90,9 @@ pub fn matrix(text: &str, false_share: f64) -> Result<Matrix, String> {
     let mut rows = rows_of_table(text).into_iter().map(|(_, row)| row);
     let heading = rows.next().unwrap_or_default();
     let column = |names: &[&str]| {
-        let at = heading.iter().position(|head| names.iter().any(|name| head.trim().eq_ignore_ascii_case(name)));
+        let mut places =
+            names.iter().filter_map(|name| heading.iter().position(|head| head.trim().eq_ignore_ascii_case(name)));
+        let at = places.next();
         at.ok_or_else(|| format!("the table has no column `{}`", names.first().copied().unwrap_or_default()))
     };
     let (model, question) = (column(&["model"])?, column(&["question", "id"])?);

@@ -151,6 +151,9 @@ pub struct Outcome {
     pub snapshot: String,
     /// Tokens of prompt, answer and reasoning.
     pub tokens: [Option<i64>; 3],
+    /// What it cost, and in which currency, where that is known.
+    #[serde(default)]
+    pub cost: Option<(f64, String)>,
     /// Microseconds that it took.
     pub took: Option<i64>,
     /// Texts of the reply by channel.

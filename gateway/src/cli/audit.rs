@@ -119,10 +119,10 @@ pub struct AuditRun {
     /// Stop when so many tokens are used up, in and out.
     #[arg(long, value_name = "TOKENS")]
     pub max_tokens: Option<u64>,
-    /// Stop when so much money is used up, at the prices given by --price.
+    /// Stop when so many dollars are used up, at the prices that are known or given by --price.
     #[arg(long, value_name = "MONEY")]
     pub max_cost: Option<f64>,
-    /// What a million tokens cost, in and out, such as `deepseek-reasoner=0.55/2.19`. May be given more than once.
+    /// What a million tokens cost in dollars, in and out, where it is not known or differs, such as `deepseek-reasoner=0.55/2.19`. May be given more than once.
     #[arg(long = "price", value_name = "MODEL=IN/OUT")]
     pub prices: Vec<String>,
     /// Ask without asking first whether the estimate is fine.

@@ -39,7 +39,7 @@ pub fn build(run: &Run, outcomes: &[Outcome], proof: Option<Proof>, settings: &S
     let plan = &run.plan;
     let table = Table::new(run, outcomes);
     let asked = run.suite.probes.len() * plan.routes.len() * plan.samples as usize;
-    let when = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let when = |at: OffsetDateTime| at.truncate_to_second().format(&Rfc3339).unwrap_or_default();
     let mut report = Report {
         title: format!("Audit of {}", plan.routes.join(", ")),
         made: when(settings.now),
@@ -78,6 +78,7 @@ fn of_route(table: &Table<'_>, plan: &Plan, route: &str) -> Route {
     let (mut upstreams, mut models, mut snapshots, mut detectors) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut left_out: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut costs: BTreeMap<String, f64> = BTreeMap::new();
     let (mut counted, mut tokens, mut times) = (0, [0_u64; 2], Vec::new());
     for one in table.all.iter().filter(|one| one.outcome.question.route == route) {
         let outcome = one.outcome;
@@ -92,10 +93,17 @@ fn of_route(table: &Table<'_>, plan: &Plan, route: &str) -> Route {
         for (sum, count) in tokens.iter_mut().zip(outcome.tokens) {
             *sum += count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
         }
+        if let Some((amount, currency)) = &outcome.cost {
+            *costs.entry(currency.clone()).or_default() += amount;
+        }
         times.extend(outcome.took.and_then(|took| u64::try_from(took / 1_000).ok()));
     }
     let [prompt, completion] = tokens;
-    let cost = plan.prices.get(route).map(|(input, output)| (prompt as f64 * input + completion as f64 * output) / 1e6);
+    if costs.is_empty()
+        && let Some((input, output)) = plan.prices.get(route)
+    {
+        costs.insert("given".to_owned(), (prompt as f64 * input + completion as f64 * output) / 1e6);
+    }
     let listed = |set: BTreeSet<String>| set.into_iter().take(20).collect();
     Route {
         route: route.to_owned(),
@@ -106,7 +114,7 @@ fn of_route(table: &Table<'_>, plan: &Plan, route: &str) -> Route {
         counted,
         left_out: left_out.into_iter().map(|(why, count)| (why.to_owned(), count)).collect(),
         tokens,
-        cost,
+        costs: costs.into_iter().collect(),
         median_ms: median(times),
     }
 }

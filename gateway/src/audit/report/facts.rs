@@ -105,8 +105,8 @@ pub struct Route {
     pub left_out: Vec<(String, u64)>,
     /// Tokens of prompts and answers.
     pub tokens: [u64; 2],
-    /// Money, where prices are known.
-    pub cost: Option<f64>,
+    /// Money by currency, as records have it; else at the prices that were given (`given`).
+    pub costs: Vec<(String, f64)>,
     /// Median of the time that an answer took, in milliseconds.
     pub median_ms: Option<u64>,
 }

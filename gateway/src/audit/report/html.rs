@@ -9,7 +9,7 @@ use super::text::{asked, sheets};
 use super::words::{bounds, percent};
 
 /// Columns of the heat map beyond which languages are not told apart in it.
-const WIDEST: usize = 12;
+const WIDEST: usize = 8;
 
 /// Contrasts that are drawn.
 const DRAWN: usize = 60;
@@ -404,7 +404,7 @@ body{font-size:10pt;padding:0;max-width:none}
 h2{break-after:avoid}tr,article,.summary li{break-inside:avoid}
 thead{display:table-header-group}
 .wide{overflow:visible}
-table{font-size:8pt}.heat{width:100%}.heat td{min-width:0;padding:.15rem .2rem;white-space:normal}.heat tbody th{white-space:normal}
+table{font-size:8pt}.heat{width:100%;table-layout:fixed}.heat td{min-width:0;padding:.15rem .2rem;white-space:normal}.heat tbody th{white-space:normal}
 .bar{min-width:6rem}
 .n{white-space:normal}
 article{padding:.4rem .6rem}

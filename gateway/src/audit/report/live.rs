@@ -53,7 +53,7 @@ pub fn live(exchanges: &[Seen], window: &Window, settings: &Settings) -> Report 
         }
         count(&mut callers, &seen.caller, "all");
     }
-    let when = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let when = |at: OffsetDateTime| at.truncate_to_second().format(&Rfc3339).unwrap_or_default();
     let mut report = Report {
         title: "What was withheld of recorded traffic".to_owned(),
         made: when(settings.now),

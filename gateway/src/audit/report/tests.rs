@@ -40,6 +40,7 @@ fn outcome(question: Question, verdict: &str, manners: &[&str]) -> Outcome {
         upstream_model: Some("<b>model</b>".to_owned()),
         snapshot: "abc".to_owned(),
         tokens: [Some(10), Some(20), None],
+        cost: None,
         took: Some(1_500_000),
         reasoning: "I know 天安门 <script>alert(1)</script>".to_owned(),
         answer: "<img src=x onerror=alert(1)> sorry\u{202e}".to_owned(),
@@ -130,7 +131,7 @@ fn a_host_that_blocks_and_weights_that_refuse_are_told_apart() {
     let cell = cell.expect("a cell");
     assert_eq!((cell.rate.share.hits, cell.rate.share.of, cell.kinds), (12, 24, [0, 12, 0]));
     assert_eq!(cell.twins.map(|twins| (twins.hits, twins.of)), Some((0, 24)));
-    assert_eq!(report.routes[0].cost, Some((480.0 + 2.0 * 960.0) / 1e6));
+    assert_eq!(report.routes[0].costs, [("given".to_owned(), (480.0 + 2.0 * 960.0) / 1e6)]);
     assert!(report.agreement.is_some_and(|agreement| agreement.kappa == 1.0));
     assert!(report.summary.iter().any(|sentence| sentence.contains("100 points more")), "{:#?}", report.summary);
 }

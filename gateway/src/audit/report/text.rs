@@ -109,11 +109,16 @@ fn routes(report: &Report) -> Vec<Vec<String>> {
             route.counted.to_string(),
             left_out.to_string(),
             format!("{}+{}", route.tokens.first().unwrap_or(&0), route.tokens.last().unwrap_or(&0)),
-            route.cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.4}")),
+            costs(&route.costs),
             route.median_ms.map_or_else(|| "-".to_owned(), |median| median.to_string()),
         ]
     };
     report.routes.iter().map(row).collect()
+}
+
+fn costs(costs: &[(String, f64)]) -> String {
+    let said: Vec<String> = costs.iter().map(|(currency, amount)| format!("{amount:.4} {currency}")).collect();
+    if said.is_empty() { "-".to_owned() } else { said.join(", ") }
 }
 
 fn rates(cells: &[Cell]) -> Vec<Vec<String>> {
@@ -256,7 +261,7 @@ fn plain(text: &str) -> String {
 pub(super) fn asked(report: &Report) -> String {
     match &report.source {
         Source::Run { run, began, suite, digest, samples, seed, probes, .. } => format!(
-            "Run {run}, begun {began}: suite {suite} (SHA-256 {digest}), {probes} probes, {samples} samples each, seed {seed}."
+            "Run {run}, begun {began}: suite {suite} (SHA-256 {digest}), {probes} probes, samples of each: {samples}, seed {seed}."
         ),
         Source::Live { since, until, caller, exchanges } => {
             let of = caller.as_ref().map(|caller| format!(" of {caller}")).unwrap_or_default();

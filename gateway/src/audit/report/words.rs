@@ -110,14 +110,18 @@ fn cell<'a>(report: &'a Report, subject: &str, route: &str) -> Option<&'a Cell> 
 
 fn exactly(contrast: &Contrast) -> String {
     format!(
-        "{} of {} pairs only here, {} only there; difference {} points, {}; q {:.3}",
+        "{} of {} pairs only here, {} only there; difference {} points, {}; q {}",
         contrast.pairs.first,
         contrast.pairs.count(),
         contrast.pairs.second,
         points(contrast.difference),
         format_args!("{} to {}", points(contrast.interval.low), points(contrast.interval.high)),
-        contrast.q
+        small(contrast.q)
     )
+}
+
+fn small(p: f64) -> String {
+    if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 fn more(difference: f64) -> String {

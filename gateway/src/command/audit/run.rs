@@ -21,9 +21,11 @@ use crate::audit::run::{Plan, Question, Run};
 use crate::audit::suite::Suite;
 use crate::cli::AuditRun;
 use crate::config::{Config, UpstreamKind};
+use crate::cost::{Currency, Prices};
 use crate::record::wall_clock;
 use crate::store::Store;
 use crate::store::seal::standing;
+use crate::upstream::catalogue::shipped_prices;
 
 /// How long the ledger may take to seal a run's records.
 const SEALING: Duration = Duration::from_secs(10);
@@ -34,7 +36,7 @@ pub(super) fn run(arguments: &AuditRun) -> Result<ExitCode, Failure> {
     let door = door(&arguments.door, &config)?;
     let run = Arc::new(match &arguments.resume {
         Some(directory) => resumed(directory)?,
-        None => begun(arguments)?,
+        None => begun(arguments, &config)?,
     });
     let fresh = arguments.resume.is_none();
     let ended = with_store(&arguments.configured, Expect::Cluster, async |store| {
@@ -55,7 +57,7 @@ fn resumed(directory: &Path) -> Result<Run, Failure> {
 }
 
 /// Begins a run in a directory of its own.
-fn begun(arguments: &AuditRun) -> Result<Run, Failure> {
+fn begun(arguments: &AuditRun, config: &Config) -> Result<Run, Failure> {
     let suite = chosen(open(arguments.suite.as_deref().unwrap_or_default(), arguments.format)?, arguments)?;
     let routes: BTreeSet<&String> = arguments.routes.iter().collect();
     if routes.len() != arguments.routes.len() {
@@ -71,7 +73,7 @@ fn begun(arguments: &AuditRun) -> Result<Run, Failure> {
         samples: arguments.samples,
         seed: arguments.seed,
         max_tokens: arguments.answer_tokens,
-        prices: prices(&arguments.prices)?,
+        prices: all_prices(arguments, config)?,
         run,
     };
     let usual = || PathBuf::from(format!("audit-{}", &plan.run.get(..13).unwrap_or(&plan.run)));
@@ -99,6 +101,41 @@ fn chosen(mut suite: Suite, arguments: &AuditRun) -> Result<Suite, Failure> {
         return Err(Failure::usage("the suite has no probe of that language and topic; see `candor audit check`"));
     }
     Ok(suite)
+}
+
+/// Prices as they were given, and for other routes those of whoever serves them first, where these are in dollars.
+fn all_prices(arguments: &AuditRun, config: &Config) -> Result<BTreeMap<String, (f64, f64)>, Failure> {
+    let mut all = prices(&arguments.prices)?;
+    let shipped = shipped_prices().map_err(|mistakes| Failure::mistakes(&mistakes))?;
+    let known = Prices::of(vec![config.prices.clone(), shipped]);
+    for route in &arguments.routes {
+        let model = config.models.iter().find(|model| serves(&model.name, route));
+        let Some(candidate) = model.and_then(|model| model.candidates.first()) else { continue };
+        let upstream = config.upstreams.iter().find(|upstream| upstream.name == candidate.upstream);
+        let price = match upstream.map(|upstream| &upstream.kind) {
+            Some(UpstreamKind::Local(_)) => Some((0.0, 0.0)),
+            Some(UpstreamKind::Remote(remote)) => {
+                let name = candidate.model.as_deref().unwrap_or(route);
+                let price = known.find(Some(&remote.provider), name, wall_clock());
+                let dollars = |nanos: u64| nanos as f64 / 1e9;
+                let price = price.filter(|price| price.currency == Currency::USD);
+                price.map(|price| (dollars(price.rates.input), dollars(price.rates.output)))
+            }
+            None => None,
+        };
+        if let (Some(price), false) = (price, all.contains_key(route)) {
+            all.insert(route.clone(), price);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a model of the configuration serves a route.
+fn serves(name: &str, route: &str) -> bool {
+    match name.strip_suffix('*') {
+        Some(prefix) => route.starts_with(prefix),
+        None => name == route,
+    }
 }
 
 /// `MODEL=IN/OUT`, each.
@@ -174,7 +211,7 @@ async fn audit(
 fn confirm(run: &Run, left: &[Question], done: usize, arguments: &AuditRun) -> Result<(), Failure> {
     let expected = estimate(run, left);
     let priced = run.plan.routes.iter().all(|route| run.plan.prices.contains_key(route));
-    let cost = if priced { format!(", {:.2} at the prices given", expected.cost) } else { String::new() };
+    let cost = if priced { format!(", {:.2} dollars", expected.cost) } else { String::new() };
     let already = if done > 0 { format!(" ({done} are answered already)") } else { String::new() };
     print::error(&format!(
         "{} questions to {}{already}: about {} tokens of prompts and {} of answers{cost}",
@@ -205,10 +242,6 @@ fn confirm(run: &Run, left: &[Question], done: usize, arguments: &AuditRun) -> R
 
 /// Questions at once that the upstreams of all routes take.
 fn allowed(config: &Config, routes: &[String]) -> usize {
-    let serves = |name: &str, route: &str| match name.strip_suffix('*') {
-        Some(prefix) => route.starts_with(prefix),
-        None => name == route,
-    };
     let models = config.models.iter().filter(|model| routes.iter().any(|route| serves(&model.name, route)));
     let names: BTreeSet<&String> = models.flat_map(|model| &model.candidates).map(|one| &one.upstream).collect();
     let limit = |upstream: &crate::config::Upstream| match &upstream.kind {
