@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 12] = [
     &["dialect", "screen", "cipher"],
     &["record", "ledger", "upstream"],
     &["store"],
-    &["identify", "keyring", "snapshot", "audit"],
+    &["identify", "keyring", "limits", "snapshot", "audit"],
     &["admit", "console"],
     &["pipeline"],
     &["listen", "admin"],
@@ -37,7 +37,7 @@ const LAYERS: [&[&str]; 12] = [
 /// Imports against the order, each with its reason.
 const UPWARD: [(&str, &str, &str); 3] = [
     ("config", "screen", "only for the names of shipped packs, to say which are known"),
-    ("config", "upstream", "only for the catalogue's names, to say which are known"),
+    ("config", "upstream", "only for the catalogue of providers, which is configuration"),
     ("pipeline", "admin", "the front door answers health checks of loopback peers"),
 ];
 
@@ -53,10 +53,13 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("rcgen", &["tls.rs", "tls/"]),
     ("hyper::server", &["listen/"]),
     ("hyper_util::server", &["listen/"]),
-    // The collector's connection is made in `tls`, where roots are known, and used in `observe`.
-    ("hyper_util::client", &["upstream/remote", "upstream/hub", "upstream/errand", "tls/system.rs", "observe/export"]),
+    // The collector's connection is made in `tls`, where roots are known, and used in `observe`; the demo is a client.
+    (
+        "hyper_util::client",
+        &["upstream/remote", "upstream/hub", "upstream/errand", "tls/system.rs", "observe/export", "command/demo"],
+    ),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
-    ("candor_engine", &["upstream/local", "command/engine"]),
+    ("candor_engine", &["upstream/local", "command/engine", "command/demo"]),
 ];
 
 /// Crates that the gateway must not name at all, and whose they are.

@@ -19,6 +19,7 @@ mod pages;
 pub mod plan;
 mod sample;
 mod schedule;
+pub mod shipped;
 mod speech;
 mod template;
 mod tokenize;

@@ -78,6 +78,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
         upstream_model: Some("some-model-2".into()),
         upstream_reply_id: Some("chatcmpl-1".into()),
         sent: None,
+        adapted: Vec::new(),
         received: (0..32).map(|_| Bytes::from(vec![b'a'; size / 32])).collect(),
         delivered: None,
         unkept_bytes: 0,

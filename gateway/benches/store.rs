@@ -162,6 +162,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,
+        adapted: Vec::new(),
         received: vec![Bytes::from(reply)],
         delivered: None,
         unkept_bytes: 0,

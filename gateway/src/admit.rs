@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::fault::Fault;
+use crate::limits::Hold;
 use crate::snapshot::Snapshot;
 
 /// How far the process is on its way out.
@@ -57,6 +58,8 @@ pub struct Admission {
     pub snapshot: Arc<Snapshot>,
     /// The process's phase.
     pub closing: Closing,
+    /// What it holds of its caller's limits.
+    pub hold: Hold,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -77,11 +80,11 @@ impl Door {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn admit(&self, snapshot: Arc<Snapshot>) -> Result<Admission, Error> {
+    pub fn admit(&self, snapshot: Arc<Snapshot>, hold: Hold) -> Result<Admission, Error> {
         if *self.closing.borrow() != Phase::Serving {
             return Err(Error::Draining);
         }
         let permit = self.room.clone().try_acquire_owned().map_err(|_| Error::Full)?;
-        Ok(Admission { snapshot, closing: self.closing.clone(), _permit: permit })
+        Ok(Admission { snapshot, closing: self.closing.clone(), hold, _permit: permit })
     }
 }

@@ -32,8 +32,12 @@ pub struct Arguments {
 pub enum Command {
     /// Run the gateway.
     Serve(Serve),
+    /// Show everything on this machine: managed Postgres, shipped model, TLS, sample traffic, an audit.
+    Demo(Demo),
     /// Validate configuration and packs; print the resolved configuration, secrets masked.
     Check(Check),
+    /// List the catalogue of providers, or show one entry of it.
+    Providers(Providers),
     /// Bring a database to this version.
     Migrate(Configured),
     /// Test and explain content rules.
@@ -88,9 +92,40 @@ pub struct Serve {
     pub configured: Configured,
 }
 
+/// Show everything on this machine.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the demo keeps its model, database and certificates.
+    #[arg(long, value_name = "DIR", default_value = "candor-demo")]
+    pub data: PathBuf,
+    /// Where the gateway listens.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    pub address: std::net::SocketAddr,
+    /// Another model to ask: folder of the checkpoint or GGUF file.
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    /// End after the audit instead of serving on.
+    #[arg(long)]
+    pub once: bool,
+    /// Print JSON lines for programs, an event each.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Validate configuration and packs.
 #[derive(Debug, Args)]
 pub struct Check {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
+}
+
+/// List the catalogue of providers.
+#[derive(Debug, Args)]
+pub struct Providers {
+    /// The entry to show.
+    #[arg(value_name = "PROVIDER")]
+    pub name: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,
@@ -264,6 +299,24 @@ pub struct KeysCreate {
     /// How long it is good for, such as `90d`; for ever when absent.
     #[arg(long)]
     pub expires: Option<String>,
+    /// Models that it may ask for, such as `r1,gpt-*`; all when absent.
+    #[arg(long, value_delimiter = ',')]
+    pub models: Vec<String>,
+    /// Requests in a minute.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rpm: Option<u64>,
+    /// Tokens in a minute, of prompts and completions.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub concurrency: Option<u64>,
+    /// Dollars a day (UTC), such as `2.50`.
+    #[arg(long, value_name = "USD")]
+    pub budget_day: Option<String>,
+    /// Dollars a month (UTC).
+    #[arg(long, value_name = "USD")]
+    pub budget_month: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,

@@ -67,6 +67,19 @@ impl Fault {
         Self::new(Blame::Caller, 401, "invalid_request_error", "invalid_api_key", message)
     }
 
+    /// The caller took as much as it may; clients know the kinds `requests`, `tokens` and `insufficient_quota`.
+    #[must_use]
+    pub fn limited(
+        kind: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let mut fault = Self::new(Blame::Caller, 429, kind, code, message);
+        fault.retry_after = retry_after;
+        fault
+    }
+
     /// An upstream did not do its part.
     #[must_use]
     pub fn upstream(status: u16, code: &'static str, message: impl Into<String>) -> Self {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::config::Terms;
 use crate::identify::Keys;
 use crate::store::{self, Store, keys::StoredKey};
 
@@ -23,6 +24,11 @@ struct Copied {
     role: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     expires: Option<OffsetDateTime>,
+    #[serde(default)]
+    models: Option<Vec<String>>,
+    /// Requests, tokens, concurrency, and the budgets of day and month.
+    #[serde(default)]
+    limits: [Option<u64>; 5],
 }
 
 /// Reads the copy, where there is one, so that known keys are good before the database is.
@@ -81,6 +87,14 @@ fn serialise(keys: &[StoredKey]) -> Vec<u8> {
             team: key.team.clone(),
             role: key.role.clone(),
             expires: key.expires,
+            models: key.terms.models.clone(),
+            limits: [
+                key.terms.requests_per_minute,
+                key.terms.tokens_per_minute,
+                key.terms.concurrency,
+                key.terms.budget_day,
+                key.terms.budget_month,
+            ],
         })
         .collect();
     serde_json::to_vec(&copied).unwrap_or_default()
@@ -95,6 +109,7 @@ fn restore(copied: Copied) -> Option<StoredKey> {
     for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
+    let [requests_per_minute, tokens_per_minute, concurrency, budget_day, budget_month] = copied.limits;
     Some(StoredKey {
         id: copied.id,
         hash,
@@ -104,6 +119,14 @@ fn restore(copied: Copied) -> Option<StoredKey> {
         created: OffsetDateTime::UNIX_EPOCH,
         expires: copied.expires,
         revoked: None,
+        terms: Terms {
+            models: copied.models,
+            requests_per_minute,
+            tokens_per_minute,
+            concurrency,
+            budget_day,
+            budget_month,
+        },
     })
 }
 

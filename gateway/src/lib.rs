@@ -32,6 +32,7 @@ pub mod store;
 pub mod audit;
 pub mod identify;
 pub mod keyring;
+pub mod limits;
 pub mod snapshot;
 
 pub mod admit;

@@ -92,8 +92,9 @@ fn opens_a_check(step: &str) -> bool {
     // Case is folded only of what is looked at; no opening is longer.
     let head: String = step.chars().take(LONGEST).flat_map(char::to_lowercase).collect();
     let head = head.replace('’', "'");
-    let rest =
-        LEADS.iter().find_map(|lead| head.strip_prefix(lead)).unwrap_or(&head).trim_start_matches([',', ' ', '，']);
+    let led =
+        |lead: &&str| head.strip_prefix(*lead).filter(|rest| rest.starts_with([' ', ',', '，']) || !lead.is_ascii());
+    let rest = LEADS.iter().find_map(led).unwrap_or(&head).trim_start_matches([',', ' ', '，']);
     OPENINGS.iter().any(|opening| begins(rest, opening) || begins(&head, opening))
 }
 
@@ -108,8 +109,8 @@ fn begins(text: &str, opening: &str) -> bool {
 const LONGEST: usize = 40;
 
 /// Words before an opening that change nothing.
-const LEADS: [&str; 14] =
-    ["but ", "so ", "and ", "oh ", "no, ", "ok, ", "okay, ", "mas ", "então ", "e ", "不过", "但是", "但", "嗯，"];
+const LEADS: [&str; 15] =
+    ["but", "so", "and", "oh", "no", "ok", "okay", "well", "mas", "então", "e", "不过", "但是", "但", "嗯"];
 
 /// How steps open that check what came before.
 const OPENINGS: [&str; 64] = [

@@ -141,6 +141,13 @@ impl Setup {
         run(command, "").await
     }
 
+    /// Runs a command that takes no configuration, in this configuration's directory.
+    pub(crate) async fn candor_alone(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(arguments);
+        run(command, "").await
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command.current_dir(self.path()).envs(self.variables.iter().cloned()).kill_on_drop(true);

@@ -4,6 +4,7 @@ pub(crate) mod gateway;
 
 pub(crate) mod script;
 pub(crate) mod upstream;
+pub(crate) mod vendors;
 
 pub(crate) mod client;
 pub(crate) mod raw;

@@ -23,6 +23,7 @@ async fn gateway(upstream: &Upstream) -> Gateway {
             {"name": "k", "candidates": [{"upstream": "up", "model": "own-1"}]},
             {"name": "*", "candidates": [{"upstream": "up"}]},
         ],
+        "exchange_rates": {"EUR": 1.1},
         "prices": [{"model": "own-*", "currency": "EUR", "per_million": {"input": 1, "output": 2}}],
     });
     Setup::new().with(settings).start().await

@@ -89,12 +89,14 @@ async fn strange_events_pass_where_no_rule_could_have_changed_them() {
 
 #[tokio::test]
 async fn strange_events_do_not_slip_past_a_rule_that_enforces() {
-    let frames = [say("before"), STRANGE.to_owned(), say(" after"), finish(0, "stop"), DONE.to_owned()];
-    let upstream = Upstream::always(Reply::frames(frames)).await;
-    let gateway = Setup::before(&upstream).pack(&pack(&[STOPS])).start().await;
-    let (bytes, record) = streamed(&gateway).await;
-    assert!(Events::read(&bytes).error().is_some());
-    assert_eq!(record["ending"], "upstream_failed");
+    for strange in [STRANGE, "project bluebird\n\n"] {
+        let frames = [say("before"), strange.to_owned(), say(" after"), finish(0, "stop"), DONE.to_owned()];
+        let upstream = Upstream::always(Reply::frames(frames)).await;
+        let gateway = Setup::before(&upstream).pack(&pack(&[STOPS])).start().await;
+        let (bytes, record) = streamed(&gateway).await;
+        assert!(Events::read(&bytes).error().is_some() && !String::from_utf8_lossy(&bytes).contains("bluebird"));
+        assert_eq!(record["ending"], "upstream_failed");
+    }
 }
 
 #[tokio::test]

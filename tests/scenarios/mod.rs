@@ -4,9 +4,11 @@ mod bytes;
 mod errors;
 mod evidence;
 mod golden;
+mod providers;
 mod transport;
 
 mod audit;
+mod caller_limits;
 mod callers;
 mod cost;
 mod judging;
@@ -27,10 +29,12 @@ mod records;
 mod durability;
 mod managed;
 
+mod faults;
 mod hostile_clients;
 mod hostile_upstreams;
 
 mod command_line;
+mod demo;
 mod health;
 mod local;
 mod observation;

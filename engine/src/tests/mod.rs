@@ -8,6 +8,7 @@ mod golden;
 mod limits;
 mod reference;
 mod serving;
+mod shipped;
 
 pub(crate) use fixture::{Folder, tokenizer};
 pub(crate) use gguf_file::GgufFile;

@@ -12,7 +12,10 @@ use tokio::time::Instant;
 use super::build::keyring_copy;
 use super::sealing::Sealer;
 use super::watch::Database;
+use crate::config::Terms;
 use crate::identify::Keys;
+use crate::limits::Book;
+use crate::limits::share::share;
 use crate::record::{Shipper, wall_clock};
 use crate::snapshot::Snapshot;
 use crate::store::events::policy;
@@ -36,6 +39,8 @@ pub(super) struct Background {
     shipping: JoinHandle<Shipper>,
     stop_shipping: oneshot::Sender<()>,
     keys: JoinHandle<()>,
+    sharing: JoinHandle<()>,
+    stop_sharing: oneshot::Sender<()>,
     sealing: JoinHandle<Sealer>,
     retaining: JoinHandle<()>,
     indexing: Option<JoinHandle<()>>,
@@ -70,6 +75,7 @@ pub(super) struct Beside {
     pub(super) shipper: Shipper,
     pub(super) sealer: Sealer,
     pub(super) keys: Arc<Keys>,
+    pub(super) limits: Arc<Book>,
     pub(super) database: Arc<Database>,
 }
 
@@ -78,7 +84,7 @@ impl Background {
     pub(super) async fn start(beside: Beside, shared: &Arc<ArcSwap<Snapshot>>) -> Self {
         let snapshot = shared.load_full();
         let config = &snapshot.config;
-        let Beside { store, shipper, sealer, keys, database } = beside;
+        let Beside { store, shipper, sealer, keys, limits, database } = beside;
         let (migrated, ready) = watch::channel(false);
         if try_migrate(&store, &database).await {
             migrated.send_replace(true);
@@ -94,6 +100,14 @@ impl Background {
         let (stop_sealing, no_more) = oneshot::channel();
         let sealing = runtime.spawn(sign(sealer, store.clone(), ready.clone(), no_more));
         let shipping = runtime.spawn(ship(shipper, store.clone(), ready, stop));
+        let (stop_sharing, no_longer) = oneshot::channel();
+        let sharing = share(limits, store.clone(), terms(keys.clone(), shared.clone()), no_longer);
+        let mut shareable = migrated.subscribe();
+        let sharing = runtime.spawn(async move {
+            if shareable.wait_for(|ready| *ready).await.is_ok() {
+                sharing.await;
+            }
+        });
         let copy = config.data.join(keyring_copy());
         let seen = database.clone();
         let tell = move |read: Result<(), &store::Error>| {
@@ -119,6 +133,8 @@ impl Background {
             indexing,
             announcing,
             announcements,
+            sharing,
+            stop_sharing,
         }
     }
 
@@ -131,6 +147,12 @@ impl Background {
     pub(super) async fn finish(self, deadline: Instant) -> u64 {
         self.keys.abort();
         self.retaining.abort();
+        let _ = self.stop_sharing.send(());
+        let mut sharing = self.sharing;
+        // What was taken within the last turn is told too, where the database answers.
+        if tokio::time::timeout(AGAIN, &mut sharing).await.is_err() {
+            sharing.abort();
+        }
         self.announcing.abort();
         self.indexing.inspect(JoinHandle::abort);
         let _ = self.stop_shipping.send(());
@@ -154,6 +176,18 @@ impl Background {
         // Closing says goodbye over the network, which may be what is broken.
         let _ = tokio::time::timeout(AGAIN, self.store.close()).await;
         left
+    }
+}
+
+/// What limits there are, by the name that they are counted under.
+fn terms(keys: Arc<Keys>, snapshot: Arc<ArcSwap<Snapshot>>) -> impl Fn(&str) -> Option<Arc<Terms>> {
+    move |scope| {
+        let team = || {
+            let snapshot = snapshot.load();
+            let team = snapshot.config.teams.iter().find(|team| *team.scope == *scope);
+            team.map(|team| team.terms.clone())
+        };
+        keys.terms(scope).or_else(team)
     }
 }
 

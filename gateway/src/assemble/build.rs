@@ -17,6 +17,7 @@ use crate::admin::{Health, Pages};
 use crate::admit::{Closing, Door, Phase};
 use crate::config::{Config, Database, Loaded, Transport};
 use crate::identify::Keys;
+use crate::limits::Book;
 use crate::listen::{Front, Settings, bind};
 use crate::observe::export::Export;
 use crate::observe::metrics::Metrics;
@@ -52,8 +53,14 @@ pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Er
     let snapshot = Arc::new(snapshot.answered_by(backends));
     let shared = shared(&snapshot, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
     let ledger = sealer.key();
-    let beside =
-        Beside { store: store.clone(), shipper, sealer, keys: shared.keys.clone(), database: shared.database.clone() };
+    let beside = Beside {
+        store: store.clone(),
+        shipper,
+        sealer,
+        keys: shared.keys.clone(),
+        limits: shared.limits.clone(),
+        database: shared.database.clone(),
+    };
     let background = Background::start(beside, &shared.snapshot).await;
     let (asking, asked) = asking();
     let (front, admin, admin_phase) = fronts(sockets, tls.clone(), &shared, (closing, asking.clone()))?;
@@ -89,6 +96,7 @@ fn yield_to_traffic() {
 struct Shared {
     snapshot: Arc<ArcSwap<Snapshot>>,
     keys: Arc<Keys>,
+    limits: Arc<Book>,
     door: Arc<Door>,
     reloads: Arc<Reloads>,
     recorder: Recorder,
@@ -106,6 +114,7 @@ impl Shared {
         Arc::new(Gateway {
             snapshot: self.snapshot.clone(),
             keys: self.keys.clone(),
+            limits: self.limits.clone(),
             door: self.door.clone(),
             upstreams: Arc::<Upstreams>::default(),
             recorder: self.recorder.clone(),
@@ -143,7 +152,8 @@ fn shared(
     let traces = export.map(Export::traces).unwrap_or_default();
     let snapshot = current;
     let (memory, questions) = (Arc::new(Memory::default()), Arc::new(Questions::default()));
-    Shared { snapshot, keys, door, reloads, recorder, memory, questions, metrics, traces, health, database }
+    let limits = Arc::new(Book::default());
+    Shared { snapshot, keys, limits, door, reloads, recorder, memory, questions, metrics, traces, health, database }
 }
 
 /// Name of the copy of callers' keys in the data directory.

@@ -108,7 +108,7 @@ impl Signals {
     }
 
     /// The next request to end.
-    async fn end(&mut self) {
+    pub async fn end(&mut self) {
         while self.next().await != Asked::End {}
     }
 }
@@ -122,12 +122,17 @@ impl Running {
 
     /// Runs until a signal says to end, and ends; a second one hurries. SIGHUP reads the configuration again, which may
     /// take as long as a model takes to load.
-    pub async fn until_signal(mut self, mut signals: Signals) {
+    pub async fn until_signal(self, mut signals: Signals) {
         while signals.next().await == Asked::Reload {
             let asking = self.reload.0.clone();
             // What came of it is in the log.
             drop(Handle::current().spawn(async move { asking.reload().await }));
         }
+        self.end(signals).await;
+    }
+
+    /// Ends in good order; a signal hurries.
+    pub async fn end(mut self, mut signals: Signals) {
         self.reload.1.abort();
         self.canary.iter().for_each(JoinHandle::abort);
         tracing::info!(within = ?self.snapshot.load().config.drain, "shutting down");

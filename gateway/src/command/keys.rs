@@ -10,13 +10,14 @@ use super::database::{Expect, with_any_store, with_store};
 use super::table::{Column, lay_out, room};
 use super::{Failure, print};
 use crate::cli::{Configured, Keys, KeysCreate, KeysRevoke};
-use crate::config;
+use crate::config::{self, Terms};
+use crate::cost::{read_nanos, write_nanos};
 use crate::exchange::is_own_name;
 use crate::record::wall_clock;
 use crate::store::keys::{self, NewKey, Revoked, StoredKey};
 use crate::store::migrate;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column::text("ID", 0),
     Column::text("CALLER", 0),
     Column::text("TEAM", 2),
@@ -24,6 +25,7 @@ const COLUMNS: [Column; 7] = [
     Column::text("CREATED", 1),
     Column::text("EXPIRES", 4),
     Column::text("STATE", 0),
+    Column::text("MAY", 5),
 ];
 
 /// Runs `candor keys`.
@@ -57,6 +59,7 @@ fn create(arguments: &KeysCreate) -> Result<ExitCode, Failure> {
         team: arguments.team.as_deref().map(|team| name("--team", team)).transpose()?,
         role: arguments.role.as_deref().map(|role| name("--role", role)).transpose()?,
         expires: arguments.expires.as_deref().map(end_of).transpose()?,
+        terms: terms(arguments)?,
     };
     let (stored, key) =
         with_store(&arguments.configured, Expect::Anything, async |store| Ok(keys::create(store, &new).await?))?;
@@ -93,6 +96,7 @@ fn list(arguments: &Configured) -> Result<ExitCode, Failure> {
                 moment(key.created),
                 key.expires.map_or_else(|| "never".to_owned(), moment),
                 state(key, now).to_owned(),
+                may(&key.terms),
             ]
         })
         .collect();
@@ -131,6 +135,12 @@ fn describe(key: &StoredKey) -> Value {
         "expires": key.expires.map(time),
         "revoked": key.revoked.map(time),
         "state": state(key, wall_clock()),
+        "models": key.terms.models,
+        "requests_per_minute": key.terms.requests_per_minute,
+        "tokens_per_minute": key.terms.tokens_per_minute,
+        "concurrency": key.terms.concurrency,
+        "budget_day": key.terms.budget_day.map(dollars),
+        "budget_month": key.terms.budget_month.map(dollars),
     })
 }
 
@@ -140,6 +150,56 @@ fn state(key: &StoredKey, now: OffsetDateTime) -> &'static str {
         StoredKey { expires: Some(end), .. } if *end <= now => "expired",
         _ => "good",
     }
+}
+
+/// What a new key may take.
+fn terms(arguments: &KeysCreate) -> Result<Terms, Failure> {
+    let money = |option: &str, text: &Option<String>| {
+        let read = |text: &String| {
+            read_nanos(text).filter(|nanos| *nanos > 0).ok_or_else(|| {
+                Failure::usage(format!("{option}: `{}` is no amount of dollars such as `2.50`", print::safe(text)))
+            })
+        };
+        text.as_ref().map(read).transpose()
+    };
+    for model in &arguments.models {
+        name("--models", model)?;
+        if model.trim_end_matches('*').contains('*') {
+            return Err(Failure::usage(format!(
+                "--models: the `*` of `{}` may only stand at its end",
+                print::safe(model)
+            )));
+        }
+    }
+    Ok(Terms {
+        models: (!arguments.models.is_empty()).then(|| arguments.models.clone()),
+        requests_per_minute: arguments.rpm,
+        tokens_per_minute: arguments.tpm,
+        concurrency: arguments.concurrency,
+        budget_day: money("--budget-day", &arguments.budget_day)?,
+        budget_month: money("--budget-month", &arguments.budget_month)?,
+    })
+}
+
+/// What a key may ask for, and how much of it, in a few words.
+fn may(terms: &Terms) -> String {
+    let limit = |limit: Option<u64>, of: &str| limit.map(|limit| format!("{limit} {of}"));
+    let money = |limit: Option<u64>, of: &str| limit.map(|limit| format!("{} USD/{of}", dollars(limit)));
+    let models = terms.models.as_ref().map(|models| print::safe(&models.join(" ")));
+    let all = [
+        models,
+        limit(terms.requests_per_minute, "rpm"),
+        limit(terms.tokens_per_minute, "tpm"),
+        limit(terms.concurrency, "at once"),
+        money(terms.budget_day, "day"),
+        money(terms.budget_month, "month"),
+    ];
+    let said: Vec<String> = all.into_iter().flatten().collect();
+    if said.is_empty() { "anything".to_owned() } else { said.join(", ") }
+}
+
+fn dollars(nanos: u64) -> String {
+    write_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
 }
 
 /// A name that a person gave to a caller, a team or a role.

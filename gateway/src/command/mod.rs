@@ -7,6 +7,7 @@ mod cost;
 mod costs;
 mod custody;
 mod database;
+mod demo;
 mod engine;
 mod export;
 mod failure;
@@ -15,6 +16,7 @@ mod ledger;
 mod mark;
 mod policy;
 mod print;
+mod providers;
 mod quality;
 mod records;
 mod replay;
@@ -35,7 +37,9 @@ pub use failure::Failure;
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Providers(arguments) => providers::run(&arguments),
         Command::Migrate(arguments) => keys::migrate(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),

@@ -29,7 +29,7 @@ async fn serve(loaded: Loaded, configured: &Configured) -> Result<(), Failure> {
     let signals = Signals::take()?;
     let running = assemble::start(loaded, Some(print::source(configured))).await?;
     print::line(if configured.json { to_json(running.told()) } else { to_text(running.told()) });
-    running.until_signal(signals).await;
+    Box::pin(running.until_signal(signals)).await;
     Ok(())
 }
 

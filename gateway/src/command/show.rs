@@ -302,7 +302,7 @@ fn heading(text: &Text, several: bool) -> String {
 }
 
 /// A text with its findings marked, its evidence in bold, and reasoning dimmed.
-fn marked(text: &Text, trace: &Trace, style: Style) -> String {
+pub(super) fn marked(text: &Text, trace: &Trace, style: Style) -> String {
     let mut spans: Vec<(usize, usize, Look)> = Vec::new();
     let place = |at: i64| usize::try_from(at).unwrap_or(usize::MAX);
     for finding in &trace.findings {
@@ -359,6 +359,9 @@ pub(super) fn describe(trace: &Trace, with_raw: bool) -> Value {
     }
     if let Ok(headers) = trace.bytes("headers") {
         map.insert("headers".to_owned(), serde_json::from_slice(headers).unwrap_or_default());
+    }
+    if let Ok(adapted) = trace.bytes("adapted") {
+        map.insert("adapted".to_owned(), serde_json::from_slice(adapted).unwrap_or_default());
     }
     if with_raw {
         let parts = WIRE.iter().filter_map(|(part, _)| Some(((*part).to_owned(), encoded(trace.bytes(part).ok()?))));

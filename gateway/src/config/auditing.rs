@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::beside::Canary;
 use super::read::{Shared, Table};
 use super::resolve::close;
-use super::settings::{Canary, Model};
+use super::settings::Model;
 
 /// Reads `audit`; without a canary nothing is asked.
 pub(super) fn canary(root: &mut Table, base: &Path, models: &[Model], shared: &mut Shared<'_>) -> Option<Canary> {

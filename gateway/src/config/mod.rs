@@ -1,12 +1,15 @@
 //! Configuration: file and environment in, one checked [`Config`] out.
 
+mod beside;
 mod settings;
 
 mod resolve;
 
 mod auditing;
+mod callers;
 mod front;
 mod serving;
+mod terms;
 
 mod read;
 
@@ -14,20 +17,24 @@ mod env;
 mod hub;
 mod prices;
 mod secret;
-pub(crate) mod tree;
+mod tree;
 mod units;
 
+pub use beside::{AskWhen, Canary, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
 pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
+pub(crate) use read::{Shared, Table, nearest};
 pub use resolve::{Loaded, load, read};
 pub use secret::Secret;
 pub use settings::{
-    AskWhen, CallerKey, Callers, Canary, Candidate, CertificateFiles, ClientCertificates, Config, Database, Judging,
-    Ledger, Limits, Listen, LocalModel, LogFormat, Model, Observe, PayloadKey, Policies, Quantise, Recording, Reload,
-    Remote, Retention, RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    Adaptation, CallerCertificate, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config,
+    Database, Ledger, Limits, Listen, LocalModel, Model, PayloadKey, Policies, Quantise, Recording, Remote, Retention,
+    RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
+pub use terms::{Team, Terms};
+pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};
 pub use units::{read_duration, write_duration};
 
 #[cfg(test)]

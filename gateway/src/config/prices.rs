@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value as Json;
 use time::Date;
 use time::format_description::well_known::Iso8601;
 
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table};
 use super::resolve::close;
+use super::settings::Model;
 use super::tree;
 use crate::cost::{Currency, Days, Price, Rates, When, read_nanos};
 
@@ -28,6 +30,7 @@ pub fn read_prices(name: &str, text: &str) -> Result<Vec<Price>, Vec<Mistake>> {
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
         files: Vec::new(),
+        providers: crate::upstream::catalogue::load(None).map(|catalogue| catalogue.names()).unwrap_or_default(),
     };
     let root = match tree::parse(text) {
         Ok(root) => root,
@@ -106,8 +109,8 @@ fn listed(entry: &mut Table, kind: Kind, shared: &mut Shared<'_>) -> Option<Pric
 fn price(table: &mut Table, model: Option<String>, shared: &mut Shared<'_>) -> Option<Price> {
     let model = model.unwrap_or_default();
     let providers = table.texts("providers", &[], shared);
-    let known = crate::upstream::catalogue::names();
-    for name in providers.iter().filter(|name| *name != LOCAL && !known.contains(&name.as_str())) {
+    let known = shared.providers.clone();
+    for name in providers.iter().filter(|name| *name != LOCAL && !known.contains(*name)) {
         let message = format!("no provider is named `{name}`");
         shared.mistake(table.place_of("providers"), message, Some(format!("known: {}", known.join(", "))));
     }
@@ -187,6 +190,40 @@ fn special_rates(entry: &mut Table, shared: &mut Shared<'_>) -> Option<(When, Ra
         shared.mistake(entry.place(), message, Some("`prompt_above`, `hours` or `days`".to_owned()));
     }
     Some((When { prompt_above, hours, days }, rates(entry, shared)?))
+}
+
+/// Reads `exchange_rates`: every currency that something is priced in must have one, or no budget could hold.
+pub(super) fn exchange_rates(
+    root: &mut Table,
+    prices: &[Price],
+    models: &[Model],
+    shared: &mut Shared<'_>,
+) -> Vec<(Currency, u64)> {
+    let place = root.place_of("exchange_rates");
+    let mut rates = Vec::new();
+    for (name, text) in root.texts_by_name("exchange_rates", shared) {
+        match (Currency::read(&name), read_nanos(&text).filter(|nanos| *nanos > 0)) {
+            (Some(currency), Some(nanos)) => rates.push((currency, nanos)),
+            (None, _) => shared.mistake(place, format!("exchange_rates: `{name}` is no currency such as `EUR`"), None),
+            (_, None) => shared.mistake(place, format!("exchange_rates.{name} must be {AMOUNT}"), None),
+        }
+    }
+    let shown: serde_json::Map<_, _> =
+        rates.iter().map(|(currency, nanos)| (currency.to_string(), Json::from(*nanos))).collect();
+    root.note("exchange_rates", shown);
+    let own = models.iter().flat_map(|model| &model.candidates).filter_map(|candidate| candidate.price.as_ref());
+    for price in prices.iter().chain(own) {
+        let known = price.currency == Currency::USD || rates.iter().any(|(currency, _)| *currency == price.currency);
+        if !known {
+            let message = format!("price `{}` is in {}, and budgets are kept in USD", price.id, price.currency);
+            let hint = format!(
+                "say what one {} is worth in dollars: `exchange_rates: {{{}: 1.08}}`",
+                price.currency, price.currency
+            );
+            shared.mistake(place, message, Some(hint));
+        }
+    }
+    rates
 }
 
 /// Whether two prices say different things of the same tokens.

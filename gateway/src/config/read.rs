@@ -40,7 +40,7 @@ impl fmt::Display for Mistake {
 }
 
 /// What all readers of one configuration share.
-pub(super) struct Shared<'a> {
+pub(crate) struct Shared<'a> {
     pub file: &'a str,
     pub environment: &'a Environment,
     pub mistakes: Vec<Mistake>,
@@ -48,16 +48,18 @@ pub(super) struct Shared<'a> {
     pub known_variables: BTreeSet<String>,
     /// Files that secrets were read from.
     pub files: Vec<std::path::PathBuf>,
+    /// Names of providers, once the catalogue is read.
+    pub providers: Vec<String>,
 }
 
 impl Shared<'_> {
-    pub(super) fn mistake(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn mistake(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
         self.mistakes.push(Mistake { file: self.file.to_owned(), place, message: message.into(), hint });
     }
 }
 
 /// One mapping being read. Keys that nobody asked for are mistakes when it is finished.
-pub(super) struct Table {
+pub(crate) struct Table {
     path: String,
     place: Place,
     entries: Vec<(String, Node)>,
@@ -69,7 +71,7 @@ pub(super) struct Table {
 
 impl Table {
     /// The mapping at the root of a file.
-    pub(super) fn root(node: Node, shared: &mut Shared<'_>) -> Self {
+    pub(crate) fn root(node: Node, shared: &mut Shared<'_>) -> Self {
         Self::of(String::new(), node, true, shared)
     }
 
@@ -87,22 +89,22 @@ impl Table {
     }
 
     /// Where the mapping stands.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place
     }
 
     /// Where a key's value stands, or the mapping where there is none.
-    pub(super) fn place_of(&self, key: &str) -> Place {
+    pub(crate) fn place_of(&self, key: &str) -> Place {
         self.entries.iter().find(|(name, _)| name == key).map_or(self.place, |(_, node)| node.place)
     }
 
     /// Whether the file has a key.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, _)| name == key)
     }
 
     /// The full name of a key, as it is shown to people.
-    pub(super) fn name_of(&self, key: &str) -> String {
+    pub(crate) fn name_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -113,14 +115,19 @@ impl Table {
     }
 
     /// Reads a mapping under a key; an absent one is empty.
-    pub(super) fn table(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Self {
+    pub(crate) fn table(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Self {
         let place = self.place_of(key);
         let node = self.node(key).unwrap_or(Node { place, value: Value::Null });
         Self::of(self.name_of(key), node, self.overridable, shared)
     }
 
+    /// A mapping in a list, or in another file.
+    pub(crate) fn item(path: String, node: Node, shared: &mut Shared<'_>) -> Self {
+        Self::of(path, node, false, shared)
+    }
+
     /// Reads a list of mappings under a key.
-    pub(super) fn tables(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Self> {
+    pub(crate) fn tables(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Self> {
         let path = self.name_of(key);
         let items = self.list(key, shared);
         let numbered = items.into_iter().enumerate();
@@ -128,7 +135,7 @@ impl Table {
     }
 
     /// Reads a mapping of free names to text.
-    pub(super) fn texts_by_name(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<(String, String)> {
+    pub(crate) fn texts_by_name(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<(String, String)> {
         let inner = self.table(key, shared);
         let mut pairs = Vec::new();
         for (name, node) in &inner.entries {
@@ -141,7 +148,7 @@ impl Table {
     }
 
     /// Reads a list of texts under a key.
-    pub(super) fn texts(&mut self, key: &'static str, default: &[&str], shared: &mut Shared<'_>) -> Vec<String> {
+    pub(crate) fn texts(&mut self, key: &'static str, default: &[&str], shared: &mut Shared<'_>) -> Vec<String> {
         if !self.has(key) {
             self.asked.push(key);
             let texts: Vec<String> = default.iter().map(|text| (*text).to_owned()).collect();
@@ -160,7 +167,8 @@ impl Table {
         texts
     }
 
-    fn list(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Node> {
+    /// Reads a list of anything under a key.
+    pub(crate) fn list(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Vec<Node> {
         match self.node(key) {
             None => Vec::new(),
             Some(Node { value: Value::List(items), .. }) => items,
@@ -192,7 +200,7 @@ impl Table {
     }
 
     /// Reads a scalar with a parser; what it cannot read is a mistake and gives `None`, like absence.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         key: &'static str,
         expected: &str,
@@ -211,7 +219,7 @@ impl Table {
     }
 
     /// Reads a duration.
-    pub(super) fn duration(&mut self, key: &'static str, default: Duration, shared: &mut Shared<'_>) -> Duration {
+    pub(crate) fn duration(&mut self, key: &'static str, default: Duration, shared: &mut Shared<'_>) -> Duration {
         let value = self.parsed(key, "a duration such as `10s`, `250ms` or `5m`", units::read_duration, shared);
         self.keep(key, value, default, |value| Json::from(units::write_duration(*value)))
     }
@@ -222,13 +230,13 @@ impl Table {
     }
 
     /// Reads a size in bytes.
-    pub(super) fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
+    pub(crate) fn size(&mut self, key: &'static str, default: u64, shared: &mut Shared<'_>) -> u64 {
         let value = self.parsed(key, "a size such as `64KiB` or `16MiB`", units::read_size, shared);
         self.keep(key, value, default, |value| Json::from(units::write_size(*value)))
     }
 
     /// Reads a whole number of at least `least`.
-    pub(super) fn count(&mut self, key: &'static str, default: u64, least: u64, shared: &mut Shared<'_>) -> u64 {
+    pub(crate) fn count(&mut self, key: &'static str, default: u64, least: u64, shared: &mut Shared<'_>) -> u64 {
         let expected = format!("a whole number of at least {least}");
         let parse = |text: &str| text.parse().ok().filter(|value| *value >= least);
         let value = self.parsed(key, &expected, parse, shared);
@@ -236,23 +244,23 @@ impl Table {
     }
 
     /// Reads a whole number that may be absent.
-    pub(super) fn optional_count(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<usize> {
+    pub(crate) fn optional_count(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<usize> {
         self.parsed(key, "a whole number of at least 1", |text| text.parse().ok().filter(|n| *n >= 1), shared)
     }
 
     /// Reads `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str, default: bool, shared: &mut Shared<'_>) -> bool {
+    pub(crate) fn flag(&mut self, key: &'static str, default: bool, shared: &mut Shared<'_>) -> bool {
         let value = self.parsed(key, "`true` or `false`", |text| text.parse().ok(), shared);
         self.keep(key, value, default, |value| Json::from(*value))
     }
 
     /// Reads text.
-    pub(super) fn text(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
+    pub(crate) fn text(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
         self.parsed(key, "text", |text| (!text.is_empty()).then(|| text.to_owned()), shared)
     }
 
     /// Reads text that must be there.
-    pub(super) fn required(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
+    pub(crate) fn required(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<String> {
         let missing = !self.has(key);
         if missing {
             let message = format!("{} lacks `{key}`", named(&self.path));
@@ -262,12 +270,12 @@ impl Table {
     }
 
     /// Reads a path.
-    pub(super) fn path(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<PathBuf> {
+    pub(crate) fn path(&mut self, key: &'static str, shared: &mut Shared<'_>) -> Option<PathBuf> {
         self.text(key, shared).map(PathBuf::from)
     }
 
     /// Reads one of some words.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
         words: &[(&'static str, T)],
@@ -284,7 +292,7 @@ impl Table {
     }
 
     /// Reads a secret given in place (`key`), by variable (`key_env`) or by file (`key_file`).
-    pub(super) fn secret(&mut self, keys: [&'static str; 3], shared: &mut Shared<'_>) -> Option<Secret> {
+    pub(crate) fn secret(&mut self, keys: [&'static str; 3], shared: &mut Shared<'_>) -> Option<Secret> {
         let [in_place, by_variable, by_file] = keys;
         let given = keys.iter().filter(|key| self.has(key)).count();
         if given > 1 {
@@ -331,12 +339,12 @@ impl Table {
     }
 
     /// Notes what a key came to, for `candor check`.
-    pub(super) fn note(&mut self, key: &str, value: impl Into<Json>) {
+    pub(crate) fn note(&mut self, key: &str, value: impl Into<Json>) {
         self.resolved.insert(key.to_owned(), value.into());
     }
 
     /// Ends the reading: unknown keys are mistakes; gives what all keys came to.
-    pub(super) fn finish(self, shared: &mut Shared<'_>) -> Json {
+    pub(crate) fn finish(self, shared: &mut Shared<'_>) -> Json {
         for (key, node) in &self.entries {
             if !self.asked.contains(&key.as_str()) {
                 let hint = nearest(key, &self.asked).map_or_else(
@@ -351,12 +359,12 @@ impl Table {
 }
 
 /// The environment variable that overrides a key: `listen.address` is `CANDOR_LISTEN_ADDRESS`.
-pub(super) fn variable_of(name: &str) -> String {
+pub(crate) fn variable_of(name: &str) -> String {
     format!("CANDOR_{}", name.replace('.', "_").to_uppercase())
 }
 
 /// The known word that is closest to a mistyped one, if any is close.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let best = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
     (best.0 <= 2.max(word.len() / 3)).then_some(best.1)
 }

@@ -9,13 +9,11 @@ use serde_json::Value as Json;
 
 use base64::Engine as _;
 
+use super::beside::{LogFormat, Observe, Reload};
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
-use super::settings::{
-    Callers, Config, Database, Ledger, Limits, LogFormat, Observe, PayloadKey, Policies, Reload, Retention,
-    RetentionClass, Spool,
-};
-use super::{Secret, auditing, front, prices, serving, tree};
+use super::settings::{Config, Database, Ledger, Limits, PayloadKey, Policies, Retention, RetentionClass, Spool};
+use super::{Secret, auditing, callers, front, prices, serving, terms, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -53,8 +51,14 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
-    let mut shared =
-        Shared { file: name, environment, mistakes: Vec::new(), known_variables: BTreeSet::new(), files: Vec::new() };
+    let mut shared = Shared {
+        file: name,
+        environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+        providers: Vec::new(),
+    };
     let root = match tree::parse(text) {
         Ok(root) => root,
         Err(error) => {
@@ -89,10 +93,13 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let payload_keys = payload_keys(&mut root, shared);
     let spool = Spool { keys: payload_keys.clone(), ..spool };
     let retention = retention(&mut root, shared);
-    let callers = callers(&mut root, shared);
-    let upstreams = serving::upstreams(&mut root, base, shared);
+    let callers = callers::callers(&mut root, shared);
+    let teams = terms::teams(&mut root, shared);
+    let (catalogue, catalogue_file) = serving::catalogue(&mut root, base, shared);
+    let upstreams = serving::upstreams(&mut root, base, &catalogue, shared);
     let models = serving::models(&mut root, &upstreams, shared);
     let prices = prices::prices(&mut root, prices::Kind::Own, shared);
+    let exchange_rates = prices::exchange_rates(&mut root, &prices, &models, shared);
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
@@ -111,9 +118,13 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         payload_keys,
         retention,
         callers,
+        teams,
+        catalogue,
+        catalogue_file,
         upstreams,
         models,
         prices,
+        exchange_rates,
         policies,
         judge,
         observe,
@@ -273,42 +284,6 @@ fn retention(root: &mut Table, shared: &mut Shared<'_>) -> Retention {
     }
     close(root, "retention", table, shared);
     Retention { payload_days, metadata_months, classes, two_person_erasure }
-}
-
-fn callers(root: &mut Table, shared: &mut Shared<'_>) -> Callers {
-    let mut table = root.table("callers", shared);
-    let anonymous = table.flag("anonymous", false, shared);
-    let refresh = table.duration("refresh", Duration::from_secs(2), shared);
-    let mut keys = Vec::new();
-    let mut shown = Vec::new();
-    for mut entry in table.tables("keys", shared) {
-        let caller = entry.required("caller", shared);
-        let team = entry.text("team", shared);
-        let role = entry.text("role", shared);
-        let key = entry.secret(["key", "key_env", "key_file"], shared);
-        if let Some(key) = &key
-            && key.reveal().len() < 16
-        {
-            shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
-        }
-        if let Some(name) = caller.as_deref().filter(|name| crate::exchange::is_own_name(name)) {
-            let message = format!("`{name}` is the gateway's own name");
-            shared.mistake(entry.place_of("caller"), message, None);
-        }
-        match (caller, key) {
-            (Some(caller), Some(key)) => keys.push(super::CallerKey { caller, team, role, key }),
-            (Some(_), None) => shared.mistake(
-                entry.place(),
-                "a caller lacks a key",
-                Some("give `key`, `key_env` or `key_file`, or make one with `candor keys create`".to_owned()),
-            ),
-            (None, _) => {}
-        }
-        shown.push(entry.finish(shared));
-    }
-    table.note("keys", shown);
-    close(root, "callers", table, shared);
-    Callers { anonymous, keys, refresh }
 }
 
 fn policies(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Policies {

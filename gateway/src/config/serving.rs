@@ -2,23 +2,57 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::beside::{AskWhen, Judging};
 use super::hub::{Place, find_model, model_path};
 use super::prices::own_price;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
-    AskWhen, Candidate, Judging, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream,
-    UpstreamKind,
+    Adaptation, Candidate, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream, UpstreamKind,
 };
+use crate::upstream::catalogue::{self, Catalogue, Quirks};
+
+/// Reads `catalogue`: the shipped providers with those of a file laid over them. With mistakes in it only the shipped
+/// ones are known, so that the rest of the configuration can still be checked.
+pub(super) fn catalogue(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> (Arc<Catalogue>, Option<PathBuf>) {
+    let file = root.path("catalogue", shared).map(|path| base.join(path));
+    let shown = file.as_ref().map(|file| file.display().to_string());
+    let text = match file.as_ref().map(std::fs::read_to_string).transpose() {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("the catalogue cannot be read: {}", error.kind());
+            shared.mistake(root.place_of("catalogue"), message, None);
+            None
+        }
+    };
+    let own = shown.as_deref().zip(text.as_deref());
+    let loaded = catalogue::load(own).or_else(|mistakes| {
+        shared.mistakes.extend(mistakes);
+        catalogue::load(None)
+    });
+    // The shipped one is read by a test.
+    let catalogue = loaded.unwrap_or_else(|_| Catalogue::empty());
+    if let Some(file) = shown {
+        root.note("catalogue", serde_json::json!({"file": file, "digest": catalogue.digest()}));
+    }
+    shared.providers = catalogue.names();
+    (Arc::new(catalogue), file)
+}
 
 /// Reads `upstreams`.
-pub(super) fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Vec<Upstream> {
+pub(super) fn upstreams(
+    root: &mut Table,
+    base: &Path,
+    catalogue: &Catalogue,
+    shared: &mut Shared<'_>,
+) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = Vec::new();
     let mut shown = Vec::new();
     for mut entry in root.tables("upstreams", shared) {
-        if let Some(upstream) = upstream(&mut entry, base, shared) {
+        if let Some(upstream) = upstream(&mut entry, base, catalogue, shared) {
             if upstreams.iter().any(|other| other.name == upstream.name) {
                 let message = format!("upstream `{}` is defined twice", upstream.name);
                 shared.mistake(entry.place_of("name"), message, None);
@@ -31,19 +65,19 @@ pub(super) fn upstreams(root: &mut Table, base: &Path, shared: &mut Shared<'_>) 
     upstreams
 }
 
-fn upstream(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Upstream> {
+fn upstream(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Shared<'_>) -> Option<Upstream> {
     let name = entry.required("name", shared);
     let tags = entry.texts_by_name("tags", shared);
     let local = entry.has("local");
     if local && entry.has("base_url") {
         shared.mistake(entry.place(), "an upstream is either `local` or has a `base_url`", None);
     }
-    let kind = if local { local_model(entry, base, shared) } else { remote(entry, base, shared) };
+    let kind = if local { local_model(entry, base, shared) } else { remote(entry, base, catalogue, shared) };
     Some(Upstream { name: name?, kind: kind?, tags })
 }
 
-fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
-    let known = crate::upstream::catalogue::names();
+fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Shared<'_>) -> Option<UpstreamKind> {
+    let known: Vec<&str> = catalogue.providers().map(|provider| provider.name.as_str()).collect();
     let provider = entry.text("provider", shared).unwrap_or_else(|| "openai-compatible".to_owned());
     if !known.contains(&provider.as_str()) {
         let hint = nearest(&provider, &known)
@@ -57,17 +91,27 @@ fn remote(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Ups
         (scheme && uri.host().is_some() && uri.query().is_none()).then(|| text.trim_end_matches('/').to_owned())
     };
     let base_url = entry.parsed("base_url", "a URL such as `https://api.deepseek.com/v1`", is_url, shared);
-    let default_url = crate::upstream::catalogue::base_url(&provider);
+    let known = catalogue.entry(&provider);
+    let default_url = known.and_then(|known| known.base_url.as_deref());
     if base_url.is_none() && default_url.is_none() && !entry.has("base_url") {
         shared.mistake(entry.place(), format!("provider `{provider}` needs a `base_url`"), None);
     }
     let base_url = base_url.or_else(|| default_url.map(str::to_owned));
     entry.note("base_url", base_url.clone());
+    let words = [("on", Adaptation::On), ("off", Adaptation::Off)];
+    let adapt = entry.choice("adapt", &words, "on", shared).unwrap_or(Adaptation::On);
+    let applies: Vec<String> = match (adapt, known) {
+        (Adaptation::On, Some(known)) => known.models.iter().flat_map(Quirks::lines).collect(),
+        _ => Vec::new(),
+    };
+    entry.note("applies", applies);
     Some(UpstreamKind::Remote(Box::new(Remote {
         provider,
         base_url: base_url.unwrap_or_default(),
         key: entry.secret(["key", "key_env", "key_file"], shared),
         roots: entry.path("roots", shared).map(|path| base.join(path)),
+        catalogue: catalogue.digest().to_owned(),
+        adapt,
         timeouts: timeouts(entry, shared),
         idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
         concurrency: entry.optional_count("concurrency", shared),

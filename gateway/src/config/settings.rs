@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Secret};
-use crate::cost::Price;
+use time::OffsetDateTime;
+
+use super::{Canary, Judging, Observe, Place, Reload, Secret, Team, Terms};
+use crate::cost::{Currency, Price};
+use crate::upstream::catalogue::Catalogue;
 
 /// Everything the gateway was told, checked as a whole; holding one means it is usable.
 #[derive(Debug, Clone)]
@@ -34,12 +38,20 @@ pub struct Config {
     pub retention: Retention,
     /// Who may call.
     pub callers: Callers,
+    /// What teams may take together.
+    pub teams: Vec<Team>,
+    /// How vendors differ: the shipped entries and those of the file.
+    pub catalogue: Arc<Catalogue>,
+    /// The file of them, where there is one.
+    pub catalogue_file: Option<PathBuf>,
     /// What can answer, in the order of the file.
     pub upstreams: Vec<Upstream>,
     /// Names that clients use, and who may serve them.
     pub models: Vec<Model>,
     /// What models cost, as the operator says; asked before what is shipped.
     pub prices: Vec<Price>,
+    /// What one unit of another currency is worth, in billionths of a dollar: budgets are kept in dollars.
+    pub exchange_rates: Vec<(Currency, u64)>,
     /// The rule packs in force.
     pub policies: Policies,
     /// The model that is asked about verdicts, where one is.
@@ -70,17 +82,9 @@ impl Config {
             UpstreamKind::Remote(remote) => remote.roots.as_ref(),
             UpstreamKind::Local(_) => None,
         });
-        self.policies.files.iter().chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
+        let packs = self.policies.files.iter().chain(&self.catalogue_file);
+        packs.chain(own).chain(clients).chain(roots).map(PathBuf::as_path)
     }
-}
-
-/// When the configuration is read again beside the times that somebody asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reload {
-    /// Whether its files are watched.
-    pub watch: bool,
-    /// How often they are looked at.
-    pub every: Duration,
 }
 
 /// The front door's address and transport.
@@ -260,6 +264,10 @@ pub struct Callers {
     pub keys: Vec<CallerKey>,
     /// How often the database's keys are read again.
     pub refresh: Duration,
+    /// What every caller may take that has no terms of its own.
+    pub defaults: Arc<Terms>,
+    /// Client certificates that stand for callers.
+    pub certificates: Vec<CallerCertificate>,
 }
 
 /// One key from the file.
@@ -273,6 +281,25 @@ pub struct CallerKey {
     pub role: Option<String>,
     /// The key itself.
     pub key: Secret,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
+    /// When it ends.
+    pub expires: Option<OffsetDateTime>,
+}
+
+/// A client certificate that stands for a caller.
+#[derive(Debug, Clone)]
+pub struct CallerCertificate {
+    /// Its subject as the gateway shows it, such as `CN=batch, O=example`; a trailing `*` matches any suffix.
+    pub subject: String,
+    /// Who it stands for.
+    pub caller: String,
+    /// The caller's team.
+    pub team: Option<String>,
+    /// The caller's role.
+    pub role: Option<String>,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
 }
 
 /// Something that can answer.
@@ -306,12 +333,25 @@ pub struct Remote {
     pub key: Option<Secret>,
     /// PEM file of extra roots; `None` trusts the system's.
     pub roots: Option<PathBuf>,
+    /// Digest of the catalogue that the entry was found in.
+    pub catalogue: String,
+    /// Whether requests are changed to what its catalogue entry says it takes.
+    pub adapt: Adaptation,
     /// Time limits by meaning.
     pub timeouts: Timeouts,
     /// Idle connections kept per worker.
     pub idle_connections: usize,
     /// Calls in flight; `None` is unlimited.
     pub concurrency: Option<usize>,
+}
+
+/// Whether requests are changed to what an upstream takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adaptation {
+    /// As its catalogue entry says.
+    On,
+    /// Bytes pass as they are.
+    Off,
 }
 
 /// Time limits of one upstream call.
@@ -407,75 +447,4 @@ pub struct Policies {
     pub shipped: Vec<String>,
     /// Pack files.
     pub files: Vec<PathBuf>,
-}
-
-/// A model that is asked what others did, after their exchanges have ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judging {
-    /// The model, by a name that clients use.
-    pub model: String,
-    /// Which exchanges it is asked about.
-    pub when: AskWhen,
-    /// Share of those that it is really asked about, above 0 to 1.
-    pub sample: f64,
-    /// Time that its whole answer may take.
-    pub timeout: Duration,
-    /// Questions in a minute at most, over all workers.
-    pub max_per_minute: u32,
-}
-
-/// Which exchanges a judge model is asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskWhen {
-    /// Those on which the verdict is not sure.
-    Unsure,
-    /// All whose answer was judged by its words.
-    Always,
-}
-
-/// Logs, traces and metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observe {
-    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub log_filter: String,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// OTLP/HTTP endpoint such as `http://127.0.0.1:4318`; `None` exports nothing.
-    pub otlp: Option<String>,
-    /// Extra headers of OTLP requests.
-    pub otlp_headers: Vec<(String, Secret)>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Probes that are asked again and again of one model, and the band that the rate of what it withholds stays in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Canary {
-    /// A suite's file, or the name of a shipped one.
-    pub suite: String,
-    /// The model, by a name that clients use.
-    pub route: String,
-    /// How often a round of probes is asked.
-    pub every: Duration,
-    /// Probes of a round.
-    pub probes: usize,
-    /// The band: rates from 0 to 1.
-    pub band: (f64, f64),
-    /// Rounds on average, at the least, between alerts while the rate stays in its band.
-    pub rounds_per_false_alert: u64,
-    /// The key that it asks with.
-    pub key: Secret,
-    /// Address of the front door; the gateway's own where it is absent.
-    pub gateway: Option<String>,
-    /// PEM file of the authority behind the front door's certificate.
-    pub authority: Option<PathBuf>,
-    /// Who is told of an alert: a URL that gets JSON by POST.
-    pub webhook: Option<Secret>,
 }

@@ -8,6 +8,7 @@ use crate::exchange::{Dialect, Observed, Request};
 use crate::fault::Fault;
 use crate::stream::sse::Frame;
 
+pub use openai_chat::gather::Gathered;
 pub use openai_chat::request::Error as RequestError;
 pub use openai_chat::write;
 

@@ -38,10 +38,14 @@ pub struct Account {
     pub caller: Arc<Caller>,
     pub model: String,
     pub prompt: String,
+    /// Bytes of the request.
+    pub asked: usize,
     pub client_left: ClientLeft,
     pub slot: Slot,
     pub span: traces::Exchange,
     pub sent: Option<Bytes>,
+    /// How the request was changed to what the upstream takes.
+    pub adapted: Vec<String>,
     pub(super) received: Kept,
     pub found: Found,
     /// What is promised of the record; a rule may demand more than the route does.
@@ -227,6 +231,7 @@ impl Account {
         self.timings.total = self.started.elapsed();
         let thinking = Thinking::of(&outcome.segments, self.thinking_time());
         let cost = self.cost();
+        self.settle(&outcome, cost.as_ref());
         self.measure(ending, &outcome, (&verdict, cost.as_ref(), thinking.as_ref()));
         let errands = judging::errands(&mut self, ending, &outcome, &verdict);
         let recording = self.recording;
@@ -241,6 +246,7 @@ impl Account {
             upstream_model: self.seen.model,
             upstream_reply_id: self.seen.id,
             sent: self.sent,
+            adapted: self.adapted,
             unkept_bytes: self.received.unkept,
             received: self.received.into_parts(),
             delivered: outcome.delivered,
@@ -299,11 +305,16 @@ impl Account {
 
     /// What the reply cost.
     fn cost(&self) -> Option<Cost> {
+        self.cost_of(&self.seen.usage)
+    }
+
+    /// What so many tokens of it would cost.
+    pub(super) fn cost_of(&self, usage: &Usage) -> Option<Cost> {
         let (model, price) = self.billed.as_ref()?;
         let upstream = self.upstream.as_deref()?;
         let billed = Billed { upstream, model, told: self.seen.model.as_deref(), price: price.as_deref() };
         // Vendors bill by the time at which a reply is over.
-        self.admission.snapshot.cost(&billed, &self.seen.usage, wall_clock())
+        self.admission.snapshot.cost(&billed, usage, wall_clock())
     }
 
     /// From the first reasoning to the first answer, where the reply came bit by bit.

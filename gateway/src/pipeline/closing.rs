@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::account::{Closed, Outcome};
+use super::account::{Account, Closed, Outcome};
 use super::flow::{Flow, Stage};
 use crate::config::Recording;
 use crate::dialect;
@@ -14,6 +14,9 @@ use crate::fault::Fault;
 use crate::stream::sse::Frames;
 use crate::upstream::Reply;
 
+/// Why an exchange failed whose stream carried an error.
+pub(super) const IN_STREAM: &str = "an error came in the stream";
+
 impl Flow {
     /// The upstream said its last word.
     pub(super) async fn done(&mut self, last: Option<Bytes>) {
@@ -21,8 +24,20 @@ impl Flow {
             return;
         }
         self.lingers = last.is_some() && !self.has_closed().await;
-        self.reply.lease.succeed();
-        self.close(Ending::Complete, None, last);
+        // An error that came in the stream has left as it came, and is the upstream's.
+        match self.account.as_ref().and_then(|account| account.seen.error.as_deref()) {
+            Some(error) => {
+                match self.reply.is_block(error.as_bytes()) {
+                    true => self.reply.lease.succeed(),
+                    false => self.reply.lease.fail(),
+                }
+                self.close(Ending::UpstreamFailed, Some(IN_STREAM.to_owned()), last);
+            }
+            None => {
+                self.reply.lease.succeed();
+                self.close(Ending::Complete, None, last);
+            }
+        }
     }
 
     /// A rule ended the exchange: the stream closes properly in its dialect.
@@ -39,8 +54,9 @@ impl Flow {
 
     /// The body ended without a last word.
     pub(super) async fn ended_early(&mut self) {
-        if self.account.as_ref().is_some_and(|account| !account.seen.finishes.is_empty()) {
-            // Some upstreams close without `[DONE]`; all that was promised has come.
+        let said = |account: &Account| !account.seen.finishes.is_empty() || account.seen.error.is_some();
+        if self.account.as_ref().is_some_and(said) {
+            // Some upstreams close without `[DONE]`; all that was promised has come, or an error in its place.
             return self.done(None).await;
         }
         self.failed(Ending::UpstreamFailed, "the stream ended before its last event".to_owned()).await;
@@ -59,6 +75,19 @@ impl Flow {
             }
         }
         self.close_with_error(ending, fault);
+    }
+
+    /// The first thing that the upstream said is an error: `true` where another one has taken over.
+    pub(super) async fn try_another(&mut self) -> bool {
+        self.reply.lease.fail();
+        self.dispatch.note_failure(IN_STREAM);
+        match self.dispatch.next().await {
+            Ok(next) if next.streams() => {
+                self.take_over(next);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn take_over(&mut self, next: Reply) {

@@ -269,12 +269,27 @@ impl Flow {
                 Ok(observed) => self.take_observed(frame.bytes, observed).await,
                 Err(error) => self.take_unread(frame.bytes, &error).await,
             },
-            Kind::Other if self.prelude.is_empty() => self.let_through(frame.bytes, Observed::default()),
+            Kind::Other if frame.is_foreign() && self.gate.enforces() => {
+                self.failed(Ending::UpstreamFailed, "a line of the stream is no event".to_owned()).await;
+            }
+            // What is no event is held as long as it may still show that this is no stream at all.
+            Kind::Other if self.prelude.is_empty() && (self.semantic.is_some() || !frame.is_foreign()) => {
+                self.let_through(frame.bytes, Observed::default());
+            }
+            Kind::Other if self.semantic.is_some() => self.let_through(frame.bytes, Observed::default()),
             Kind::Other => self.hold(frame.bytes, Observed::default()).await,
         }
     }
 
     async fn take_observed(&mut self, bytes: Bytes, observed: Observed) {
+        if self.semantic.is_none()
+            && let Some(error) = &observed.error
+            && observed.deltas.is_empty()
+            && !self.reply.is_block(error.as_bytes())
+            && self.try_another().await
+        {
+            return;
+        }
         if observed.semantic {
             if self.semantic.is_none() {
                 self.reply.lease.first_event();

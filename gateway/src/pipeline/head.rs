@@ -14,6 +14,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The id that the client sent.
 pub(super) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A response to a reply, with the upstream's headers that concern the client.
@@ -40,6 +41,10 @@ pub(super) fn fault(dialect: Dialect, id: Option<ExchangeId>, fault: &Fault) -> 
     if let Some(after) = fault.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
+    if fault.kind == "insufficient_quota" {
+        // Clients of OpenAI's would try again at once otherwise.
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     if let Some(id) = id {
         stamp(headers, id);
     }
@@ -64,8 +69,10 @@ fn stamp(headers: &mut HeaderMap, id: ExchangeId) {
 /// Headers of a reply that concern the client: what it is, how it may be kept, how much more may be asked.
 fn passes(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "content-type" | "cache-control" | "retry-after" | "content-language" | "x-should-retry")
-        || name.starts_with("x-ratelimit-")
+    matches!(
+        name,
+        "content-type" | "cache-control" | "retry-after" | "content-language" | "x-should-retry" | "x-candor-adapted"
+    ) || name.starts_with("x-ratelimit-")
         || name.starts_with("openai-")
         || name.starts_with("anthropic-ratelimit-")
         || name.starts_with("x-dashscope-")

@@ -14,12 +14,13 @@ use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
 use super::shadow::{Copied, Errand};
-use super::{Gateway, head, whole};
+use super::{Gateway, head, permit, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
 use crate::exchange::{Caller, Dialect, Ending, ExchangeId, Peer, Request, SHADOW, Timings};
 use crate::fault::Fault;
+use crate::identify::Known;
 use crate::record::{Begin, Durable};
 use crate::route::{self, Route};
 use crate::screen::{Clearance, Courses, Found, Stop, Watch};
@@ -53,7 +54,7 @@ pub(super) struct Arrival {
     pub started: Instant,
     pub at: OffsetDateTime,
     pub peer: Peer,
-    pub caller: Arc<Caller>,
+    pub known: Known,
     pub admission: Admission,
     pub client_left: ClientLeft,
     pub headers: HeaderMap,
@@ -88,12 +89,19 @@ pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>,
 }
 
 /// As [`take`], of a body that is here.
-pub(super) async fn understand(arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
+pub(super) async fn understand(mut arrival: Arrival, raw: Bytes) -> Result<Box<Taken>, Refusal> {
     let request = match dialect::read_request(Dialect::OpenaiChat, raw.clone()) {
         Ok(request) => request,
         Err(error) => return Err(reject(arrival, raw, error.into()).await),
     };
     let snapshot = arrival.admission.snapshot.clone();
+    // A copy is the gateway's own doing and counts against nobody.
+    if arrival.copied.is_none()
+        && let Err(fault) = permit::ask(&mut arrival.admission.hold, &arrival.known, &request, &snapshot)
+    {
+        arrival.gateway.metrics.rejected("limits");
+        return Err(reject(arrival, raw, fault).await);
+    }
     let route = match (&arrival.copied, snapshot.routes.route(&request.model)) {
         (Some(copied), _) => copied.route.clone(),
         (None, Ok(route)) => route,
@@ -102,7 +110,7 @@ pub(super) async fn understand(arrival: Arrival, raw: Bytes) -> Result<Box<Taken
     let (asked, mut found) = (Asked::of(&request), Found::default());
     let shadow = Errand::of(&arrival, &route, &raw);
     let mut begin = begin(&arrival, &request, raw, route.recording);
-    let mut watch = snapshot.rules.watch(&arrival.caller, &request.model, arrival.at);
+    let mut watch = snapshot.rules.watch(&arrival.known.caller, &request.model, arrival.at);
     let clearance = watch.clear(request, &route.candidates, &mut found);
     let timings = Timings { screened: Some(arrival.started.elapsed()), ..Timings::default() };
     begin.recording = promised(&found, &clearance, route.recording);
@@ -181,7 +189,7 @@ async fn reject(arrival: Arrival, raw: Bytes, fault: Fault) -> Refusal {
         sampling: crate::exchange::Sampling::default(),
     };
     drop(slot.begin(begin(&arrival, &unread, raw, Recording::BestEffort)));
-    let watch = arrival.admission.snapshot.rules.watch(&arrival.caller, "", arrival.at);
+    let watch = arrival.admission.snapshot.rules.watch(&arrival.known.caller, "", arrival.at);
     let account = account(arrival, slot, Asked::of(&unread), watch);
     Box::new(whole::failed(account, Ending::Rejected, format!("{}: {}", fault.code, fault.status), fault).await)
 }
@@ -194,8 +202,8 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
         at: arrival.at,
         dialect: request.dialect,
         caller: match &arrival.copied {
-            None => (*arrival.caller).clone(),
-            Some(_) => Caller { name: SHADOW.to_owned(), ..(*arrival.caller).clone() },
+            None => (*arrival.known.caller).clone(),
+            Some(_) => Caller { name: SHADOW.to_owned(), ..(*arrival.known.caller).clone() },
         },
         peer: arrival.peer.address.ip().to_string(),
         client_request_id: match &arrival.copied {
@@ -227,11 +235,17 @@ struct Asked {
     model: String,
     stream: bool,
     question: String,
+    bytes: usize,
 }
 
 impl Asked {
     fn of(request: &Request) -> Self {
-        Self { model: request.model.clone(), stream: request.stream, question: Account::question(request) }
+        Self {
+            model: request.model.clone(),
+            stream: request.stream,
+            question: Account::question(request),
+            bytes: request.raw.len(),
+        }
     }
 }
 
@@ -242,13 +256,15 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         admission: arrival.admission,
         id: arrival.id,
         started: arrival.started,
-        caller: arrival.caller,
+        caller: arrival.known.caller,
         model: asked.model,
         prompt: asked.question,
+        asked: asked.bytes,
         client_left: arrival.client_left,
         slot,
         span,
         sent: None,
+        adapted: Vec::new(),
         received: Kept::default(),
         found: Found::default(),
         recording: Recording::BestEffort,

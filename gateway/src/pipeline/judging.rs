@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::account::{Account, Outcome};
+use super::gathered;
 use crate::admit::Phase;
 use crate::config::{AskWhen, Judging, Recording};
 use crate::cost::{Cost, Price};
@@ -19,6 +20,7 @@ use crate::dialect;
 use crate::exchange::{
     Caller, Channel, Dialect, Ending, ExchangeId, JUDGE, Observed, Request, Segment, Timings, Usage, Verdict,
 };
+use crate::limits::Hold;
 use crate::record::{Attempt, Begin, End, wall_clock};
 use crate::route::Route;
 use crate::screen::{Answered, Clearance, Found, Inquiry, Question, no_judgement, read_judgement};
@@ -174,6 +176,7 @@ struct Heard {
     observed: Observed,
     found: Found,
     attempts: Vec<Attempt>,
+    adapted: Vec<String>,
 }
 
 impl Errand {
@@ -205,7 +208,9 @@ impl Errand {
     async fn ask(self) {
         let metrics = &self.gateway.metrics;
         // It counts as an exchange that runs: a full house comes first, and a shutdown waits for it.
-        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone()) else { return metrics.judged("busy") };
+        let Ok(mut admission) = self.gateway.door.admit(self.snapshot.clone(), Hold::default()) else {
+            return metrics.judged("busy");
+        };
         let Some(judging) = &self.snapshot.config.judge else { return };
         let (id, started) = (ExchangeId::begin(), Instant::now());
         let raw = self.raw(judging);
@@ -290,6 +295,7 @@ impl Errand {
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
         heard.sent = reply.sent.take();
+        heard.adapted.clone_from(&reply.adapted);
         heard.billed = Some((reply.model.clone(), reply.price.clone()));
         heard.status = reply.status.as_u16();
         let read = self.read(&mut reply, heard).await;
@@ -311,7 +317,11 @@ impl Errand {
         if !reply.status.is_success() {
             return Err(Silence::Failed(format!("upstream answered {}", heard.status)));
         }
-        let observed = dialect::read_reply(Dialect::OpenaiChat, &heard.received);
+        let whole = match reply.gathers && reply.streams() {
+            true => gathered::whole(&heard.received, limit).map_err(Silence::Failed)?,
+            false => heard.received.clone().freeze(),
+        };
+        let observed = dialect::read_reply(Dialect::OpenaiChat, &whole);
         heard.observed = observed.map_err(|error| Silence::Failed(error.to_string()))?;
         Ok(text(&heard.observed, Channel::Answer))
     }
@@ -355,6 +365,7 @@ impl Errand {
             ending,
             status: heard.status,
             fault,
+            adapted: heard.adapted,
             attempts: heard.attempts,
             upstream: heard.upstream,
             sent: heard.sent,

@@ -4,10 +4,12 @@ mod account;
 mod body;
 mod closing;
 mod flow;
+mod gathered;
 mod head;
 mod intake;
 mod judging;
 mod kept;
+mod permit;
 mod shadow;
 mod whole;
 
@@ -25,9 +27,11 @@ use crate::dialect;
 use crate::exchange::{Dialect, Ending, ExchangeId, Peer};
 use crate::fault::Fault;
 use crate::identify::Keys;
+use crate::limits::{Book, Moment};
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::record::{Recorder, wall_clock};
+use crate::route;
 use crate::screen::{Clearance, Stop};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Dispatch, Upstreams};
@@ -44,6 +48,8 @@ pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Callers' keys.
     pub keys: Arc<Keys>,
+    /// What callers took lately.
+    pub limits: Arc<Book>,
     /// Room for exchanges.
     pub door: Arc<Door>,
     /// This worker's connections to those who can answer.
@@ -81,8 +87,8 @@ impl Gateway {
                 }
                 response
             }
-            (&Method::GET, "/v1/models") => self.models(request.headers()),
-            (&Method::GET, path) if path.starts_with(MODEL) => self.model(request.headers(), path),
+            (&Method::GET, "/v1/models") => self.models(request.headers(), &peer),
+            (&Method::GET, path) if path.starts_with(MODEL) => self.model(request.headers(), &peer, path),
             (_, "/v1/chat/completions" | "/v1/models") => head::fault(
                 dialect,
                 None,
@@ -95,23 +101,30 @@ impl Gateway {
         }
     }
 
-    fn models(&self, headers: &HeaderMap) -> Response<ReplyBody> {
-        match self.keys.identify(headers, wall_clock()) {
-            Ok(_) => {
-                let body = dialect::write_models(Dialect::OpenaiChat, self.snapshot.load().routes.models());
+    fn models(&self, headers: &HeaderMap, peer: &Peer) -> Response<ReplyBody> {
+        match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
+            Ok(known) => {
+                let snapshot = self.snapshot.load();
+                let models = snapshot.routes.models().filter(|model| known.may_use(model, &snapshot.config.teams));
+                let body = dialect::write_models(Dialect::OpenaiChat, models);
                 head::json(StatusCode::OK, body)
             }
             Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
         }
     }
 
-    fn model(&self, headers: &HeaderMap, path: &str) -> Response<ReplyBody> {
-        if let Err(error) = self.keys.identify(headers, wall_clock()) {
-            return head::fault(Dialect::OpenaiChat, None, &error.into());
-        }
+    fn model(&self, headers: &HeaderMap, peer: &Peer, path: &str) -> Response<ReplyBody> {
+        let known = match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
+            Ok(known) => known,
+            Err(error) => return head::fault(Dialect::OpenaiChat, None, &error.into()),
+        };
         let name = path.strip_prefix(MODEL).unwrap_or_default();
-        match self.snapshot.load().routes.route(name) {
-            Ok(_) => head::json(StatusCode::OK, dialect::write_model(Dialect::OpenaiChat, name)),
+        let snapshot = self.snapshot.load();
+        let route = snapshot.routes.route(name);
+        // What may not be used is not there.
+        let hidden = || route::Error::UnknownModel(name.to_owned());
+        match route.and_then(|_| known.may_use(name, &snapshot.config.teams).then_some(()).ok_or_else(hidden)) {
+            Ok(()) => head::json(StatusCode::OK, dialect::write_model(Dialect::OpenaiChat, name)),
             Err(error) => head::fault(Dialect::OpenaiChat, None, &error.into()),
         }
     }
@@ -133,42 +146,56 @@ async fn exchange(
     let (parts, body) = request.into_parts();
 
     // Identify.
-    let caller = match gateway.keys.identify(&parts.headers, at) {
-        Ok(caller) => caller,
+    let known = match gateway.keys.identify(&parts.headers, peer.certificate.as_deref(), at) {
+        Ok(known) => known,
         Err(error) => {
             gateway.metrics.rejected("identify");
             return head::fault(dialect, Some(id), &error.into());
         }
     };
     // Admit.
-    let admission = match gateway.door.admit(gateway.snapshot.load_full()) {
+    let snapshot = gateway.snapshot.load_full();
+    let hold = match gateway.limits.enter(known.claims(&snapshot.config.teams), Moment::present()) {
+        Ok(hold) => hold,
+        Err(denial) => {
+            gateway.metrics.rejected("limits");
+            let mut response = head::fault(dialect, Some(id), &denial.into());
+            permit::tell(&gateway.limits, &known, &snapshot, response.headers_mut());
+            return response;
+        }
+    };
+    let admission = match gateway.door.admit(snapshot.clone(), hold) {
         Ok(admission) => admission,
         Err(error) => {
             gateway.metrics.rejected("admit");
             return head::fault(dialect, Some(id), &error.into());
         }
     };
+    let (limits, caller) = (gateway.limits.clone(), known.clone());
     let arrival = intake::Arrival {
         gateway,
         id,
         started,
         at,
         peer,
-        caller,
+        known,
         admission,
         client_left,
         headers: parts.headers,
         copied: None,
     };
     // Decode, screen the prompt, and find who may answer; the record begins with what came.
-    let mut taken = match intake::take(arrival, body).await {
-        Ok(taken) => taken,
-        Err(response) => return *response,
+    let mut response = match intake::take(arrival, body).await {
+        Ok(mut taken) => {
+            if let Some(errand) = taken.shadow.take() {
+                errand.run();
+            }
+            Box::pin(proceed(*taken)).await
+        }
+        Err(response) => *response,
     };
-    if let Some(errand) = taken.shadow.take() {
-        errand.run();
-    }
-    proceed(*taken).await
+    permit::tell(&limits, &caller, &snapshot, response.headers_mut());
+    response
 }
 
 /// The steps of an exchange from where its record has begun.
@@ -204,10 +231,10 @@ async fn proceed(taken: intake::Taken) -> Response<ReplyBody> {
     };
     account.take_over(&reply);
     // Segment, screen, encode, relay, judge and record: as the reply comes.
-    if reply.streams() {
+    if reply.streams() && !reply.gathers {
         relay(Flow::new(account, dispatch, reply)).await
     } else {
-        whole::answer(account, dispatch, reply).await
+        Box::pin(whole::answer(account, dispatch, reply)).await
     }
 }
 

@@ -10,7 +10,9 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{Gateway, intake, judging};
-use crate::exchange::{Caller, ExchangeId, Peer};
+use crate::exchange::{ExchangeId, Peer};
+use crate::identify::Known;
+use crate::limits::Hold;
 use crate::record::wall_clock;
 use crate::route::{Route, Shadow};
 use crate::snapshot::Snapshot;
@@ -20,7 +22,7 @@ pub(super) struct Errand {
     gateway: Arc<Gateway>,
     snapshot: Arc<Snapshot>,
     shadowed: ExchangeId,
-    caller: Arc<Caller>,
+    known: Known,
     peer: Peer,
     headers: HeaderMap,
     raw: Bytes,
@@ -44,7 +46,7 @@ impl Errand {
             gateway: arrival.gateway.clone(),
             snapshot: arrival.admission.snapshot.clone(),
             shadowed: arrival.id,
-            caller: arrival.caller.clone(),
+            known: arrival.known.clone(),
             peer: arrival.peer.clone(),
             headers: arrival.headers.clone(),
             raw: raw.clone(),
@@ -60,23 +62,23 @@ impl Errand {
     }
 
     async fn ask(self) {
-        let Self { gateway, snapshot, shadowed, caller, peer, headers, raw, shadow } = self;
+        let Self { gateway, snapshot, shadowed, known, peer, headers, raw, shadow } = self;
         // It counts as an exchange that runs: a full house comes first, and a shutdown waits for it.
-        let Ok(admission) = gateway.door.admit(snapshot) else { return };
+        let Ok(admission) = gateway.door.admit(snapshot, Hold::default()) else { return };
         let arrival = intake::Arrival {
             gateway,
             id: ExchangeId::begin(),
             started: Instant::now(),
             at: wall_clock(),
             peer,
-            caller,
+            known,
             admission,
             client_left: Arc::new(AtomicBool::new(false)),
             headers,
             copied: Some(Copied { of: shadowed, route: shadow.route.clone() }),
         };
         let Ok(taken) = intake::understand(arrival, raw).await else { return };
-        let mut body = super::proceed(*taken).await.into_body();
+        let mut body = Box::pin(super::proceed(*taken)).await.into_body();
         // The pace of a client that reads as fast as it can.
         while body.frame().await.is_some() {}
     }

@@ -6,19 +6,26 @@ use tokio::time::Instant;
 
 use super::account::{Account, Outcome};
 use super::body::ReplyBody;
+use super::gathered;
 use super::head;
 use crate::admit::Phase;
 use crate::dialect;
-use crate::exchange::{Channel, Delta, Dialect, Ending};
+use crate::exchange::{Channel, Delta, Dialect, Ending, Observed};
 use crate::fault::Fault;
 use crate::upstream::{Dispatch, Reply};
 
 /// Why a body could not be read.
-enum Unread {
+pub(super) enum Unread {
     Failed(String),
     TooLong,
     TimedOut,
     Ending,
+    /// It is not what its dialect says.
+    Malformed(String),
+    /// It is an error with the status of a success.
+    Error,
+    /// It is an error, or a vendor's content block, that is the caller's to see.
+    Refused,
 }
 
 /// Answers with a whole reply, trying the next candidate where one fails before anything has left.
@@ -28,34 +35,50 @@ pub(super) async fn answer(
     mut reply: Reply,
 ) -> http::Response<ReplyBody> {
     loop {
-        match read(&mut account, &mut reply).await {
+        let read = match reply.gathers && reply.streams() {
+            true => Box::pin(gathered::read(&mut account, &mut reply)).await,
+            false => read(&mut account, &mut reply).await,
+        };
+        let (body, understood) = match read {
+            Ok(body) if !reply.status.is_success() => (body, Err(Unread::Refused)),
             Ok(body) => {
-                account.attempts = dispatch.take_attempts();
-                return match reply.status {
-                    status if status.is_success() => screened(account, reply, body).await,
-                    _ => refused(account, reply, body).await,
-                };
+                let understood = understand(&mut reply, &body);
+                (body, understood)
             }
             Err(unread) => {
                 reply.lease.fail();
-                let (ending, text, fault) = unread.explain();
-                dispatch.note_failure(&text);
-                if matches!(unread, Unread::Failed(_) | Unread::TimedOut)
-                    && let Ok(next) = dispatch.next().await
-                {
-                    account.take_over(&next);
-                    reply = next;
-                    continue;
-                }
+                (Bytes::new(), Err(unread))
+            }
+        };
+        let unread = match understood {
+            Ok(observed) => {
                 account.attempts = dispatch.take_attempts();
-                return failed(account, ending, text, fault).await;
+                return screened(account, reply, body, observed).await;
+            }
+            Err(unread) => unread,
+        };
+        let (ending, text, fault) = unread.explain();
+        if !matches!(unread, Unread::Refused) {
+            dispatch.note_failure(&text);
+            if !matches!(unread, Unread::TooLong | Unread::Ending)
+                && let Ok(next) = dispatch.next().await
+            {
+                account.take_over(&next);
+                reply = next;
+                continue;
             }
         }
+        account.attempts = dispatch.take_attempts();
+        return match unread {
+            Unread::Refused | Unread::Error => refused(account, reply, body).await,
+            _ => failed(account, ending, text, fault).await,
+        };
     }
 }
 
 impl Unread {
-    fn explain(&self) -> (Ending, String, Fault) {
+    /// The ending, what an operator and what the caller may read.
+    pub(super) fn explain(&self) -> (Ending, String, Fault) {
         match self {
             Self::Failed(why) => (
                 Ending::UpstreamFailed,
@@ -75,6 +98,15 @@ impl Unread {
                 Ending::TimedOut,
                 "the reply did not come in time".to_owned(),
                 Fault::upstream(504, "upstream_timeout", "The upstream did not answer in time."),
+            ),
+            Self::Malformed(why) => {
+                let message = "The upstream's reply is not what its dialect says.";
+                (Ending::UpstreamFailed, why.clone(), Fault::upstream(502, "upstream_reply_malformed", message))
+            }
+            Self::Error | Self::Refused => (
+                Ending::UpstreamFailed,
+                "an error came in place of a reply".to_owned(),
+                Fault::upstream(502, "upstream_failed", "The upstream answered with an error."),
             ),
             Self::Ending => (
                 Ending::Drained,
@@ -119,19 +151,41 @@ async fn read(account: &mut Account, reply: &mut Reply) -> Result<Bytes, Unread>
     Ok(body)
 }
 
-async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
-    let dialect = Dialect::OpenaiChat;
-    let mut observed = match dialect::read_reply(dialect, &body) {
+/// Reads a successful reply, and tells its upstream's health. One that is an error gets the status of one.
+fn understand(reply: &mut Reply, body: &[u8]) -> Result<Observed, Unread> {
+    let observed = match dialect::read_reply(Dialect::OpenaiChat, body) {
         Ok(observed) => observed,
         Err(error) => {
             reply.lease.fail();
-            let fault =
-                Fault::upstream(502, "upstream_reply_malformed", "The upstream's reply is not what its dialect says.");
-            return failed(account, Ending::UpstreamFailed, error.to_string(), fault).await;
+            return Err(Unread::Malformed(error.to_string()));
         }
     };
-    reply.lease.first_event();
-    reply.lease.succeed();
+    match &observed.error {
+        Some(error) if observed.deltas.is_empty() => {
+            if reply.is_block(error.as_bytes()) {
+                reply.status = StatusCode::BAD_REQUEST;
+                reply.lease.succeed();
+                return Err(Unread::Refused);
+            }
+            reply.status = StatusCode::BAD_GATEWAY;
+            reply.lease.fail();
+            Err(Unread::Error)
+        }
+        _ => {
+            reply.lease.first_event();
+            reply.lease.succeed();
+            Ok(observed)
+        }
+    }
+}
+
+async fn screened(
+    mut account: Account,
+    reply: Reply,
+    body: Bytes,
+    mut observed: Observed,
+) -> http::Response<ReplyBody> {
+    let dialect = Dialect::OpenaiChat;
     account.seen.note(&mut observed);
     note_times(&mut account, &observed.deltas);
     let mut gate = account.gate(&reply);
@@ -153,7 +207,7 @@ async fn screened(mut account: Account, mut reply: Reply, body: Bytes) -> http::
     };
     let id = account.id;
     let ending = if stop.is_some() { Ending::Stopped } else { Ending::Complete };
-    let delivered = (changed || stop.is_some()).then(|| vec![bytes.clone()]);
+    let delivered = (changed || stop.is_some() || reply.gathers).then(|| vec![bytes.clone()]);
     let closed = account.close(Outcome {
         ending: Some(ending),
         status: reply.status.as_u16(),
@@ -179,9 +233,19 @@ fn note_times(account: &mut Account, deltas: &[Delta]) {
 async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
     let id = account.id;
     let ours = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
-    let hidden = ours && !reply.content_block;
-    let fault =
-        Fault::upstream(502, "upstream_rejected_gateway", "The upstream rejected the gateway's own credentials.");
+    // A proxy's page is no error of the dialect, and may say more of the upstream's house than is the client's business.
+    let page = body.trim_ascii_start().starts_with(b"<");
+    let hidden = (ours && !reply.content_block) || page;
+    let fault = match page {
+        true => {
+            let message = "The upstream answered with a page where an error of its dialect was to be.";
+            Fault::upstream(reply.status.as_u16(), "upstream_failed", message)
+        }
+        false => {
+            let message = "The upstream rejected the gateway's own credentials.";
+            Fault::upstream(502, "upstream_rejected_gateway", message)
+        }
+    };
     let outcome = Outcome {
         ending: Some(Ending::UpstreamFailed),
         status: if hidden { fault.status } else { reply.status.as_u16() },
@@ -223,6 +287,7 @@ impl Account {
         self.streamed = reply.streams();
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
+        self.adapted.clone_from(&reply.adapted);
         self.timings.first_byte = Some(Instant::now() - self.started);
     }
 }

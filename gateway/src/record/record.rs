@@ -76,6 +76,8 @@ pub struct End {
     pub upstream_reply_id: Option<String>,
     /// The request as the upstream got it, where a policy or a rename changed it.
     pub sent: Option<Bytes>,
+    /// How it was changed to what the upstream takes, in words for people.
+    pub adapted: Vec<String>,
     /// The reply's bytes as the upstream sent them.
     pub received: Vec<Bytes>,
     /// The reply's bytes as the client got them, where they differ from `received`.

@@ -83,6 +83,36 @@ async fn insert_begins(
     .await
 }
 
+const END_ROWS: &str =
+    "INSERT INTO record_end (stream, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream,
+         upstream_model, upstream_reply_id, outcome, manners, language, confidence, decided_by, signal,
+         detector, verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens,
+         completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
+         first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review,
+         written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
+         reasoning_checks)
+     SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
+         upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
+         decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
+         prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
+         first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt,
+         review, written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
+         reasoning_checks
+     FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
+         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+         $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
+         $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
+         $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
+         $34::bigint[], $35::bigint[], $36::text[], $37::bytea[], $38::text[], $39::bigint[], $40::bigint[], $41::text[],
+         $42::text[], $43::boolean[], $44::bigint[], $45::bigint[], $46::bigint[])
+         AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
+         upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
+         verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
+         reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
+         total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review, written_tokens, cost_nanos,
+         currency, price, cost_estimated, reasoning_us, reasoning_steps, reasoning_checks)
+     ON CONFLICT DO NOTHING RETURNING sequence";
+
 async fn insert_ends(
     connection: &mut PgConnection,
     stream: Uuid,
@@ -91,86 +121,65 @@ async fn insert_ends(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    query_scalar(
-        "INSERT INTO record_end (stream, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream,
-             upstream_model, upstream_reply_id, outcome, manners, language, confidence, decided_by, signal,
-             detector, verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens,
-             completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
-             first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review,
-             written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
-             reasoning_checks)
-         SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
-             upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
-             decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
-             prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
-             first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt,
-             review, written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
-             reasoning_checks
-         FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
-             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-             $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
-             $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
-             $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
-             $34::bigint[], $35::bigint[], $36::text[], $37::bytea[], $38::text[], $39::bigint[], $40::bigint[], $41::text[],
-             $42::text[], $43::boolean[], $44::bigint[], $45::bigint[], $46::bigint[])
-             AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
-             upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
-             verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
-             reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
-             total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review, written_tokens, cost_nanos,
-             currency, price, cost_estimated, reasoning_us, reasoning_steps, reasoning_checks)
-         ON CONFLICT DO NOTHING RETURNING sequence",
-    )
-    .bind(stream)
-    .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
-    .bind(rows.iter().map(|row| row.key.occurred_at).bind_iter())
-    .bind(rows.iter().map(|row| row.sequence).bind_iter())
-    .bind(rows.iter().map(|row| row.at).bind_iter())
-    .bind(rows.iter().map(|row| row.ending).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| small(end.status))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.fault.as_deref()?, SENTENCE)))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.upstream.as_deref()?, NAME)))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.upstream_model.as_deref()?, NAME)))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.upstream_reply_id.as_deref()?, NAME)))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.outcome)).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.manners.join(","))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.verdict.language)).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.confidence)).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.decided_by)).bind_iter())
-    .bind(
-        rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.verdict.signal.as_deref()?, SENTENCE)))).bind_iter(),
-    )
-    .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.detector)).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| i64::from(end.verdict.choice))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(finishes)).bind_iter())
-    .bind(rows.iter().map(|row| row.findings()).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_findings))).bind_iter())
-    .bind(rows.iter().map(|row| row.action()).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.prompt.map(signed))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.completion.map(signed))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.reasoning.map(signed))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.cached.map(signed))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.screened.map(micros))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_byte.map(micros))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_reasoning.map(micros))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_answer.map(micros))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map(|end| micros(end.timings.total))).bind_iter())
-    .bind(rows.iter().map(|row| row.reply_bytes()).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_bytes))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.map_or(0, |end| i64::from(end.unread_frames))).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(answer_preview)).bind_iter())
-    .bind(rows.iter().map(|row| row.salt).bind_iter())
-    .bind(rows.iter().map(|row| row.review()).bind_iter())
-    .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.written.map(signed))).bind_iter())
-    .bind(rows.iter().map(|row| row.cost().map(|cost| cost.nanos)).bind_iter())
-    .bind(rows.iter().map(|row| row.cost().map(|cost| cost.currency.name())).bind_iter())
-    .bind(rows.iter().map(|row| row.cost().map(|cost| fit(&cost.price, NAME))).bind_iter())
-    .bind(rows.iter().map(|row| row.cost().map(|cost| cost.estimated)).bind_iter())
-    .bind(rows.iter().map(|row| row.thinking().and_then(|thinking| thinking.time.map(micros))).bind_iter())
-    .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.steps))).bind_iter())
-    .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.checks))).bind_iter())
-    .fetch_all(connection)
-    .await
+    query_scalar(END_ROWS)
+        .bind(stream)
+        .bind(rows.iter().map(|row| row.key.exchange).bind_iter())
+        .bind(rows.iter().map(|row| row.key.occurred_at).bind_iter())
+        .bind(rows.iter().map(|row| row.sequence).bind_iter())
+        .bind(rows.iter().map(|row| row.at).bind_iter())
+        .bind(rows.iter().map(|row| row.ending).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| small(end.status))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.fault.as_deref()?, SENTENCE)))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.upstream.as_deref()?, NAME)))).bind_iter())
+        .bind(
+            rows.iter().map(|row| row.end.and_then(|end| Some(fit(end.upstream_model.as_deref()?, NAME)))).bind_iter(),
+        )
+        .bind(
+            rows.iter()
+                .map(|row| row.end.and_then(|end| Some(fit(end.upstream_reply_id.as_deref()?, NAME))))
+                .bind_iter(),
+        )
+        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.outcome)).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.manners.join(","))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.verdict.language)).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.confidence)).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.decided_by)).bind_iter())
+        .bind(
+            rows.iter()
+                .map(|row| row.end.and_then(|end| Some(fit(end.verdict.signal.as_deref()?, SENTENCE))))
+                .bind_iter(),
+        )
+        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.detector)).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| i64::from(end.verdict.choice))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(finishes)).bind_iter())
+        .bind(rows.iter().map(|row| row.findings()).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_findings))).bind_iter())
+        .bind(rows.iter().map(|row| row.action()).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.prompt.map(signed))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.completion.map(signed))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.reasoning.map(signed))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.cached.map(signed))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.screened.map(micros))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_byte.map(micros))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_reasoning.map(micros))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.timings.first_answer.map(micros))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map(|end| micros(end.timings.total))).bind_iter())
+        .bind(rows.iter().map(|row| row.reply_bytes()).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map_or(0, |end| signed(end.unkept_bytes))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.map_or(0, |end| i64::from(end.unread_frames))).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(answer_preview)).bind_iter())
+        .bind(rows.iter().map(|row| row.salt).bind_iter())
+        .bind(rows.iter().map(|row| row.review()).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.usage.written.map(signed))).bind_iter())
+        .bind(rows.iter().map(|row| row.cost().map(|cost| cost.nanos)).bind_iter())
+        .bind(rows.iter().map(|row| row.cost().map(|cost| cost.currency.name())).bind_iter())
+        .bind(rows.iter().map(|row| row.cost().map(|cost| fit(&cost.price, NAME))).bind_iter())
+        .bind(rows.iter().map(|row| row.cost().map(|cost| cost.estimated)).bind_iter())
+        .bind(rows.iter().map(|row| row.thinking().and_then(|thinking| thinking.time.map(micros))).bind_iter())
+        .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.steps))).bind_iter())
+        .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.checks))).bind_iter())
+        .fetch_all(connection)
+        .await
 }
 
 async fn insert_payloads(connection: &mut PgConnection, rows: &[PayloadRow]) -> Result<(), sqlx::Error> {

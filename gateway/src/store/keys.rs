@@ -7,7 +7,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{Row, query};
 use time::OffsetDateTime;
 
+use super::rows::signed;
 use super::{Error, Store};
+use crate::config::Terms;
 
 /// Marks a key as one of ours, for people and for scanners of leaked secrets.
 const PREFIX: &str = "ck-";
@@ -37,6 +39,8 @@ pub struct StoredKey {
     pub expires: Option<OffsetDateTime>,
     /// When it was revoked.
     pub revoked: Option<OffsetDateTime>,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
 }
 
 /// What a new key shall stand for.
@@ -50,6 +54,8 @@ pub struct NewKey {
     pub role: Option<String>,
     /// When it ends.
     pub expires: Option<OffsetDateTime>,
+    /// What it may ask for, and how much of it.
+    pub terms: Terms,
 }
 
 /// What became of a key that was to be revoked.
@@ -68,10 +74,7 @@ pub enum Revoked {
 /// # Errors
 /// The database is away.
 pub async fn load_all(store: &Store) -> Result<Vec<StoredKey>, Error> {
-    let rows =
-        query("SELECT id, hash, caller, team, role, created, expires, revoked FROM caller_key ORDER BY created, id")
-            .fetch_all(&store.pool)
-            .await?;
+    let rows = query("SELECT * FROM caller_key ORDER BY created, id").fetch_all(&store.pool).await?;
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
@@ -83,8 +86,10 @@ pub async fn create(store: &Store, new: &NewKey) -> Result<(StoredKey, String), 
     let key = random_key()?;
     let hash = digest(&SHA256, key.as_bytes());
     let row = query(
-        "INSERT INTO caller_key (id, hash, caller, team, role, expires) VALUES ($1, $2, $3, $4, $5, $6)
-         RETURNING id, hash, caller, team, role, created, expires, revoked",
+        "INSERT INTO caller_key (id, hash, caller, team, role, expires, models, requests_per_minute, tokens_per_minute,
+             concurrency, budget_day, budget_month)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         RETURNING *",
     )
     .bind(random_id()?)
     .bind(hash.as_ref())
@@ -92,6 +97,12 @@ pub async fn create(store: &Store, new: &NewKey) -> Result<(StoredKey, String), 
     .bind(&new.team)
     .bind(&new.role)
     .bind(new.expires)
+    .bind(&new.terms.models)
+    .bind(new.terms.requests_per_minute.map(signed))
+    .bind(new.terms.tokens_per_minute.map(signed))
+    .bind(new.terms.concurrency.map(signed))
+    .bind(new.terms.budget_day.map(signed))
+    .bind(new.terms.budget_month.map(signed))
     .fetch_one(&store.pool)
     .await?;
     Ok((read(&row)?, key))
@@ -116,6 +127,11 @@ pub async fn revoke(store: &Store, id: &str) -> Result<Revoked, Error> {
 
 fn read(row: &PgRow) -> Result<StoredKey, sqlx::Error> {
     let hash: Vec<u8> = row.try_get("hash")?;
+    let limit = |column: &str| {
+        // A negative limit, which nobody can have made here, lets nothing pass.
+        let limit: Option<i64> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(limit.map(|limit| u64::try_from(limit).unwrap_or_default()))
+    };
     Ok(StoredKey {
         id: row.try_get("id")?,
         hash: hash.try_into().map_err(|_| sqlx::Error::Decode("a hash is not 32 bytes long".into()))?,
@@ -125,6 +141,14 @@ fn read(row: &PgRow) -> Result<StoredKey, sqlx::Error> {
         created: row.try_get("created")?,
         expires: row.try_get("expires")?,
         revoked: row.try_get("revoked")?,
+        terms: Terms {
+            models: row.try_get("models")?,
+            requests_per_minute: limit("requests_per_minute")?,
+            tokens_per_minute: limit("tokens_per_minute")?,
+            concurrency: limit("concurrency")?,
+            budget_day: limit("budget_day")?,
+            budget_month: limit("budget_month")?,
+        },
     })
 }
 

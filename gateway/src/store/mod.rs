@@ -40,6 +40,7 @@ pub mod records;
 pub mod retention;
 pub mod seal;
 pub mod search;
+pub mod spent;
 pub mod texts;
 pub mod trace;
 

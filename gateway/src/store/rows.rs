@@ -212,6 +212,10 @@ impl<'a> Batch<'a> {
         if let Some(sent) = &end.sent {
             self.payload(key, "sent", std::slice::from_ref(sent), &mut parts)?;
         }
+        if !end.adapted.is_empty() {
+            let adapted = serde_json::to_vec(&end.adapted).unwrap_or_default().into();
+            self.payload(key, "adapted", &[adapted], &mut parts)?;
+        }
         self.payload(key, "received", &end.received, &mut parts)?;
         if let Some(delivered) = &end.delivered {
             self.payload(key, "delivered", delivered, &mut parts)?;

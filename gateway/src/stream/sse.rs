@@ -16,6 +16,31 @@ pub struct Frame {
     pub kind: Kind,
 }
 
+impl Frame {
+    /// Whether it holds a line that is neither a comment nor a field of an event: readers skip such lines.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        let known = |line: &[u8]| {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            matches!(name, b"" | b"data" | b"event" | b"id" | b"retry")
+        };
+        self.kind == Kind::Other && !self.bytes.split(|byte| matches!(byte, b'\n' | b'\r')).all(known)
+    }
+
+    /// Its data, lines joined by line feeds; empty where it has none.
+    #[must_use]
+    pub fn payload(&self) -> Bytes {
+        match &self.kind {
+            Kind::Data(span) => self.bytes.get(span.clone()).map(|data| self.bytes.slice_ref(data)).unwrap_or_default(),
+            Kind::Lines(spans) => {
+                let lines: Vec<&[u8]> = spans.iter().filter_map(|span| self.bytes.get(span.clone())).collect();
+                lines.join(&b'\n').into()
+            }
+            Kind::Done | Kind::Other => Bytes::new(),
+        }
+    }
+}
+
 /// What a frame is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

@@ -20,4 +20,4 @@ mod provider;
 pub use error::Error;
 pub use provider::{install, provider};
 pub use server::{Prepared, Server, Shown, Stream, client_subject};
-pub use system::{Connector, connector};
+pub use system::{Connector, connector, connector_trusting};

@@ -41,13 +41,12 @@ impl Backends {
     /// # Errors
     /// Every mistake at once, ready to be shown.
     pub fn open(config: &Config, before: &Self) -> Result<Arc<Self>, Vec<String>> {
-        let catalogue = catalogue::load().map_err(|error| vec![error.to_string()])?;
         let mut mistakes = Vec::new();
         let mut all = HashMap::new();
         for upstream in &config.upstreams {
-            let backend = match before.same(upstream) {
+            let backend = match before.same(upstream, &config.catalogue) {
                 Some(backend) => Ok(backend),
-                None => Backend::open(upstream, &catalogue).map(Arc::new),
+                None => Backend::open(upstream, &config.catalogue).map(Arc::new),
             };
             match backend {
                 Ok(backend) => _ = all.insert(backend.name.clone(), backend),
@@ -60,9 +59,13 @@ impl Backends {
         Ok(Arc::new(Self { all, budget: before.budget.clone() }))
     }
 
-    fn same(&self, upstream: &Upstream) -> Option<Arc<Backend>> {
+    fn same(&self, upstream: &Upstream, catalogue: &catalogue::Catalogue) -> Option<Arc<Backend>> {
         let backend = self.all.get(upstream.name.as_str())?;
-        (backend.settings == *upstream && backend.roots == roots(upstream)).then(|| backend.clone())
+        let described = match &backend.kind {
+            Kind::Remote(_) => backend.catalogue == catalogue.digest(),
+            Kind::Local(_) => true,
+        };
+        (backend.settings == *upstream && backend.roots == roots(upstream) && described).then(|| backend.clone())
     }
 
     /// What the gateway may add to the tries that clients asked for.
@@ -117,6 +120,8 @@ pub(super) struct Backend {
     identity: u64,
     settings: Upstream,
     roots: Option<Vec<u8>>,
+    /// Digest of the catalogue that says how its vendor differs.
+    catalogue: String,
     kind: Kind,
     /// Calls that may be on their way at once.
     places: usize,
@@ -158,6 +163,7 @@ impl Backend {
             identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
             settings: upstream.clone(),
             roots: roots(upstream),
+            catalogue: catalogue.digest().to_owned(),
             kind,
             places: places.unwrap_or(usize::MAX),
             pending: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use super::adapt::{self, Adapted};
 use super::affinity;
 use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
@@ -238,11 +239,13 @@ impl Dispatch {
         match backend.kind() {
             Kind::Remote(target) => {
                 let connections = self.upstreams.connections(backend, target);
-                let body = body(request, model);
-                let sent = (request.edited || model != request.model).then(|| body.clone());
+                let Adapted { body, changes, gathers } = target.adapt(body(request, model), model)?;
+                let changed = request.edited || model != request.model || !changes.is_empty();
+                let sent = changed.then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
-                let call = remote::Call { id: *id, headers, body, stream: request.stream };
-                Ok((connections.send(target, call).await?, sent))
+                let call = remote::Call { id: *id, headers, body, stream: request.stream || gathers };
+                let answer = connections.send(target, call).await?;
+                Ok((Answer { adapted: changes, gathers, ..answer }, sent))
             }
             Kind::Local(engine) => {
                 let answer = engine.answer(local::Call { id: self.outgoing.id, model, request }).await?;
@@ -284,7 +287,9 @@ impl Dispatch {
         };
         Reply {
             status: answer.status,
-            headers: answer.headers,
+            headers: adapt::say(answer.headers, &answer.adapted),
+            adapted: answer.adapted,
+            gathers: answer.gathers,
             body: answer.body,
             timeouts,
             started: answer.started,

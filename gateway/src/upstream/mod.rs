@@ -5,6 +5,8 @@
 //! only where two candidates race for the first word.
 
 mod dispatch;
+
+mod adapt;
 mod retry;
 mod tries;
 

@@ -10,6 +10,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
+use super::backends::Kind;
+use super::catalogue::Signal;
 use super::failure::Error;
 use super::lease::Lease;
 use super::local::Speech;
@@ -41,6 +43,10 @@ pub struct Reply {
     pub lease: Lease,
     /// The request body as sent, where it differs from the client's.
     pub sent: Option<Bytes>,
+    /// How the request was changed to what the upstream takes, in words for people.
+    pub adapted: Vec<String>,
+    /// Whether a stream was asked for in place of a whole reply, which is to be gathered from it.
+    pub gathers: bool,
     /// Whether this route is known to show reasoning, by its engine or its provider's entry.
     pub exposes_reasoning: Option<bool>,
     /// Whether an error status is a vendor's content block: a verdict, never a fault.
@@ -71,6 +77,15 @@ impl Reply {
     pub fn note(&self, segments: &mut [Segment]) {
         for thought in segments.iter_mut().filter(|segment| segment.channel == Channel::Reasoning) {
             thought.authored_bytes = thought.text.floor_char_boundary(self.authored);
+        }
+    }
+
+    /// Whether an error that came inside it is a vendor's content block: a verdict, never a fault.
+    #[must_use]
+    pub fn is_block(&self, error: &[u8]) -> bool {
+        match self.lease.backend().kind() {
+            Kind::Remote(target) => Signal::any_within(&target.signals, error),
+            Kind::Local(_) => false,
         }
     }
 
@@ -141,4 +156,6 @@ pub(super) struct Answer {
     pub(super) started: Instant,
     pub(super) content_block: bool,
     pub(super) authored: usize,
+    pub(super) adapted: Vec<String>,
+    pub(super) gathers: bool,
 }

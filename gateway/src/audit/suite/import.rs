@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::csv;
 use super::probe::{Kind, Probe, Suite};
 use super::read::{self, Mistake, Placed, Reader};
-use crate::config::tree::{self, Node, Place, Value};
+use crate::config::{FilePlace as Place, Node, Tree as Value, parse_tree};
 
 /// How a file of probes is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn recognise(file: &str, text: &str) -> Format {
 }
 
 fn whole(text: &str, reader: &mut Reader<'_>, read: impl Fn(Node, &mut Reader<'_>) -> Suite) -> Suite {
-    match tree::parse(text) {
+    match parse_tree(text) {
         Ok(root) => read(root, reader),
         Err(error) => {
             let place = error.location().map(|at| Place { line: at.line(), column: at.column() });

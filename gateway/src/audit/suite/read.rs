@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::probe::{Kind, Probe, Suite};
-use crate::config::tree::{Node, Place, Value};
+use crate::config::{FilePlace as Place, Node, Tree as Value};
 
 /// A mistake of a suite, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]

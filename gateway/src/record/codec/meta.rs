@@ -65,6 +65,8 @@ pub(super) struct EndMeta<'a> {
     upstream_model: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream_reply_id: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    adapted: Vec<Text<'a>>,
     unkept_bytes: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     segments: Vec<SegmentMeta<'a>>,
@@ -238,6 +240,7 @@ impl<'a> EndMeta<'a> {
             upstream: maybe(end.upstream.as_ref()),
             upstream_model: maybe(end.upstream_model.as_ref()),
             upstream_reply_id: maybe(end.upstream_reply_id.as_ref()),
+            adapted: end.adapted.iter().map(|change| text(change)).collect(),
             unkept_bytes: end.unkept_bytes,
             segments: end.segments.iter().map(SegmentMeta::of).collect(),
             finishes: end.finishes.iter().map(|(choice, why)| (*choice, text(why))).collect(),
@@ -274,6 +277,7 @@ impl<'a> EndMeta<'a> {
         end.upstream = self.upstream.map(|name| Arc::from(name.as_ref()));
         end.upstream_model = owned(self.upstream_model);
         end.upstream_reply_id = owned(self.upstream_reply_id);
+        end.adapted = self.adapted.into_iter().map(Text::into_owned).collect();
         end.unkept_bytes = self.unkept_bytes;
         end.segments =
             self.segments.into_iter().zip(texts).map(|(meta, text)| meta.restore(text)).collect::<Result<_, _>>()?;

@@ -181,6 +181,7 @@ fn empty_end(header: &Header) -> End {
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,
+        adapted: Vec::new(),
         received: Vec::new(),
         delivered: None,
         unkept_bytes: 0,

@@ -81,6 +81,7 @@ pub(super) fn end(exchange: ExchangeId) -> End {
         upstream_model: Some("deepseek-reasoner".to_owned()),
         upstream_reply_id: Some("chatcmpl-1".to_owned()),
         sent: None,
+        adapted: Vec::new(),
         received: vec![Bytes::from_static(b"data: {\"a\":1}\n\n"), Bytes::from_static(b"data: [DONE]\n\n")],
         delivered: None,
         unkept_bytes: 3,

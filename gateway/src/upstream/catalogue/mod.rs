@@ -1,9 +1,17 @@
-//! How vendors differ within a dialect, as data that is compiled in. It sends nothing.
+//! How vendors differ within a dialect, as data that is compiled in and may be added to. It sends nothing.
 
+mod provider;
+
+mod pattern;
 mod prices;
-mod read;
+mod quirks;
 mod signal;
 
+mod read;
+
+pub use pattern::Pattern;
 pub use prices::shipped_prices;
-pub use read::{Auth, Catalogue, Error, Exposure, Provider, Reasoning, base_url, load, names};
+pub use provider::{Auth, Catalogue, Exposure, KeepAlive, Provider, Reasoning, UsageAt};
+pub use quirks::{Act, Echo, Parameter, Quirks, Switch, Thinking};
+pub use read::load;
 pub use signal::Signal;

@@ -1,224 +1,256 @@
-//! Reads the catalogue of providers and checks it as a whole. It knows nothing of connections.
+//! Reads the catalogue of providers and checks it as a whole, every mistake at once. It knows nothing of connections.
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http::Uri;
-use serde::Deserialize;
+use serde_json::Value as Json;
 
-use super::Signal;
+use super::{Auth, Catalogue, Exposure, KeepAlive, Pattern, Provider, Reasoning, Signal, UsageAt, quirks};
+use crate::config::{Environment, FilePlace, Mistake, Node, Shared, Table, Tree, nearest, parse_tree};
 
 /// The shipped catalogue.
 const SHIPPED: &str = include_str!("providers.yaml");
 
-/// Names of all providers, in the order of the catalogue.
-#[must_use]
-pub fn names() -> Vec<&'static str> {
-    load().map(|catalogue| catalogue.providers.iter().map(|provider| provider.name).collect()).unwrap_or_default()
-}
+/// The name that mistakes in it are told under.
+const SHIPPED_NAME: &str = "providers.yaml (shipped)";
 
-/// A provider's usual URL, where it has one.
-#[must_use]
-pub fn base_url(provider: &str) -> Option<&'static str> {
-    load().ok()?.entry(provider)?.base_url
-}
+/// Dialects that an entry may be spoken to in.
+const DIALECTS: [&str; 1] = ["openai-chat"];
 
-/// The shipped catalogue, checked.
+/// The shipped catalogue, with the entries of a file of one's own laid over it where there is one. An entry of a name
+/// that is known takes the place of the shipped one; with `extends: NAME` it has that entry's keys where it lacks them.
 ///
 /// # Errors
-/// What is wrong with it, all at once: a defect of the build.
-pub fn load() -> Result<Catalogue, Error> {
-    read(SHIPPED)
-}
-
-/// All providers.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "'de: 'static"))]
-pub struct Catalogue {
-    providers: Vec<Provider>,
-}
-
-/// One vendor or server program.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// Name in configuration.
-    pub name: &'static str,
-    /// The wire format that it is spoken to in.
-    pub dialect: &'static str,
-    /// URL including the version segment; absent where every installation has its own.
-    #[serde(default)]
-    pub base_url: Option<&'static str>,
-    /// How the credential is sent.
-    pub auth: Auth,
-    /// Where its reasoning stands.
-    pub reasoning: Reasoning,
-    /// Whether it passes on the errors of vendors behind it, so that their block signals count too.
-    #[serde(default)]
-    pub relays: bool,
-    /// Errors that are its content filter's.
-    #[serde(default)]
-    pub blocks: Vec<Signal>,
-    /// Month in which this entry was last compared with its sources.
-    pub checked: &'static str,
-    /// Where the facts come from.
-    pub source: String,
-    /// What else must be known.
-    #[serde(default)]
-    pub notes: String,
-}
-
-/// How a credential is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Auth {
-    /// `Authorization: Bearer KEY`.
-    Bearer,
-    /// `api-key: KEY`.
-    ApiKey,
-    /// `x-api-key: KEY`.
-    XApiKey,
-}
-
-/// Where reasoning stands in replies.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "'de: 'static"))]
-pub struct Reasoning {
-    /// Fields of a message or delta.
-    pub fields: Vec<&'static str>,
-    /// Whether it may stand in the answer between `<think>` marks.
-    pub inline: bool,
-    /// Whether replies show it.
-    pub exposed: Exposure,
-}
-
-/// Whether replies show reasoning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exposure {
-    /// No model of this provider shows any.
-    Never,
-    /// It depends on the model; seeing some once shows it.
-    Learned,
-}
-
-impl Catalogue {
-    /// A provider by its name.
-    #[must_use]
-    pub fn entry(&self, name: &str) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.name == name)
+/// Every mistake of either, with line.
+pub fn load(own: Option<(&str, &str)>) -> Result<Catalogue, Vec<Mistake>> {
+    let environment = Environment::default();
+    let (shipped, mut mistakes) = nodes(SHIPPED_NAME, SHIPPED, &environment);
+    let (added, more) = own.map_or_else(Default::default, |(name, text)| nodes(name, text, &environment));
+    mistakes.extend(more);
+    let mut providers: Vec<Provider> = Vec::new();
+    for (file, node) in shipped
+        .iter()
+        .map(|node| (SHIPPED_NAME, node))
+        .chain(added.iter().map(|node| (own.map_or("", |(name, _)| name), node)))
+    {
+        let mut shared = shared(file, &environment);
+        let node = extended(node.clone(), &shipped, &mut shared);
+        let mut table = Table::item("providers".to_owned(), node, &mut shared);
+        if let Some(provider) = provider(&mut table, &mut shared) {
+            put(&mut providers, Provider { shown: table.finish(&mut shared), ..provider });
+        } else {
+            drop(table.finish(&mut shared));
+        }
+        mistakes.extend(shared.mistakes);
     }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let text = [SHIPPED, own.map_or("", |(_, text)| text)].concat();
+    let digest = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Catalogue { providers, digest })
+}
 
-    /// The block signals that a provider's errors are held against: its own, and everybody's where it relays.
-    #[must_use]
-    pub fn signals(&self, provider: &Provider) -> Vec<Signal> {
-        let others = self.providers.iter().filter(|other| provider.relays && other.name != provider.name);
-        provider.blocks.iter().chain(others.flat_map(|other| &other.blocks)).cloned().collect()
+fn put(providers: &mut Vec<Provider>, provider: Provider) {
+    match providers.iter_mut().find(|known| known.name == provider.name) {
+        Some(known) => *known = provider,
+        None => providers.push(provider),
     }
 }
 
-/// What is wrong with a catalogue.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// It is not YAML of the expected shape.
-    Shape(String),
-    /// Entries that cannot be right.
-    Entries(Vec<String>),
+fn shared<'a>(file: &'a str, environment: &'a Environment) -> Shared<'a> {
+    Shared {
+        file,
+        environment,
+        mistakes: Vec::new(),
+        known_variables: BTreeSet::new(),
+        files: Vec::new(),
+        providers: Vec::new(),
+    }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shape(text) => write!(formatter, "read the catalogue of providers: {text}"),
-            Self::Entries(mistakes) => write!(formatter, "read the catalogue of providers: {}", mistakes.join("; ")),
+/// The entries of a text, and what is wrong with its outer form; names that stand twice among them.
+fn nodes(file: &str, text: &str, environment: &Environment) -> (Vec<Node>, Vec<Mistake>) {
+    let mut shared = shared(file, environment);
+    let root = match parse_tree(text) {
+        Ok(root) => root,
+        Err(error) => {
+            let place = error.location().map(|at| FilePlace { line: at.line(), column: at.column() });
+            let message = format!("not valid YAML: {}", error.without_snippet());
+            shared.mistake(place.unwrap_or_default(), message, None);
+            return (Vec::new(), shared.mistakes);
+        }
+    };
+    let mut table = Table::item(String::new(), root, &mut shared);
+    let nodes = table.list("providers", &mut shared);
+    let mut names = BTreeSet::new();
+    for node in &nodes {
+        if let Some(name) = text_of(node, "name")
+            && !names.insert(name)
+        {
+            shared.mistake(node.place, format!("provider `{name}` stands twice"), None);
         }
     }
+    drop(table.finish(&mut shared));
+    (nodes, shared.mistakes)
 }
 
-fn read(text: &'static str) -> Result<Catalogue, Error> {
-    let catalogue: Catalogue =
-        serde_saphyr::from_str(text).map_err(|error| Error::Shape(error.without_snippet().to_string()))?;
-    let mut mistakes = Vec::new();
-    for (index, provider) in catalogue.providers.iter().enumerate() {
-        if catalogue.providers.iter().take(index).any(|other| other.name == provider.name) {
-            mistakes.push(format!("{}: stands twice", provider.name));
+fn text_of<'n>(node: &'n Node, wanted: &str) -> Option<&'n str> {
+    let Tree::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(key, _)| key == wanted).and_then(|(_, node)| match &node.value {
+        Tree::Text(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+/// An entry with what it lacks of the one that it extends.
+fn extended(mut node: Node, shipped: &[Node], shared: &mut Shared<'_>) -> Node {
+    let Some(base) = text_of(&node, "extends").map(str::to_owned) else { return node };
+    let Some(found) = shipped.iter().find(|node| text_of(node, "name") == Some(&base)) else {
+        let names: Vec<&str> = shipped.iter().filter_map(|node| text_of(node, "name")).collect();
+        let hint = nearest(&base, &names).map(|near| format!("did you mean `{near}`?"));
+        shared.mistake(node.place, format!("no shipped provider is named `{base}`"), hint);
+        return node;
+    };
+    if let (Tree::Map(entries), Tree::Map(inherited)) = (&mut node.value, &found.value) {
+        for (key, value) in inherited {
+            if !entries.iter().any(|(known, _)| known == key) {
+                entries.push((key.clone(), value.clone()));
+            }
         }
-        mistakes.extend(mistakes_of(provider).into_iter().map(|mistake| format!("{}: {mistake}", provider.name)));
     }
-    if mistakes.is_empty() { Ok(catalogue) } else { Err(Error::Entries(mistakes)) }
+    node
 }
 
-fn mistakes_of(provider: &Provider) -> Vec<&'static str> {
-    let is_url = |url: &str| {
-        url.parse::<Uri>().is_ok_and(|uri| uri.host().is_some() && uri.query().is_none() && !url.ends_with('/'))
+/// Patterns under `match`, at least one.
+pub(super) fn patterns(table: &mut Table, shared: &mut Shared<'_>) -> Vec<Pattern> {
+    let patterns: Vec<Pattern> = table.texts("match", &[], shared).iter().map(|text| Pattern::new(text)).collect();
+    if patterns.is_empty() {
+        let hint = Some("`match: [\"o1*\"]`, or `match: [\"*\"]` for all".to_owned());
+        shared.mistake(table.place_of("match"), "no model is matched", hint);
+    }
+    patterns
+}
+
+fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
+    let name = table.required("name", shared);
+    let _ = table.text("extends", shared);
+    let dialect = dialect(table, shared);
+    let base_url = table.parsed("base_url", "a URL without a slash at its end", url, shared);
+    let speaks: BTreeMap<String, String> = table.texts_by_name("speaks", shared).into_iter().collect();
+    table.note("speaks", speaks.iter().map(|(name, url)| (name.clone(), Json::from(url.clone()))).collect::<Json>());
+    let words = [("bearer", Auth::Bearer), ("api-key", Auth::ApiKey), ("x-api-key", Auth::XApiKey)];
+    let auth = table.choice("auth", &words, "bearer", shared);
+    let reasoning = reasoning(table, shared);
+    let words = [("asked", UsageAt::Asked), ("always", UsageAt::Always), ("choice", UsageAt::Choice)];
+    let usage = table.choice("usage", &words, "asked", shared);
+    let keep_alive = keep_alive(table, shared);
+    let limit_headers = table.texts("limit_headers", &[], shared);
+    let relays = table.flag("relays", false, shared);
+    let blocks = each(table, "blocks", shared, Signal::read);
+    let models = each(table, "models", shared, |entry, shared| Some(quirks::read(entry, shared)));
+    let is_date = |text: &str| (month(text) || day(text)).then(|| text.to_owned());
+    let checked = table.parsed("checked", "a month such as 2026-11 or a day such as 2026-11-26", is_date, shared);
+    if checked.is_none() && !table.has("checked") {
+        shared.mistake(table.place(), "`providers` lacks `checked`, the month it was compared with its sources", None);
+    }
+    let source = table.required("source", shared);
+    let notes = table.text("notes", shared).unwrap_or_default();
+    Some(Provider {
+        name: name?,
+        dialect: dialect?,
+        base_url,
+        speaks,
+        auth: auth?,
+        reasoning,
+        usage: usage?,
+        keep_alive,
+        limit_headers,
+        relays,
+        blocks,
+        models,
+        checked: checked?,
+        source: source?,
+        notes,
+        shown: Json::Null,
+    })
+}
+
+fn dialect(table: &mut Table, shared: &mut Shared<'_>) -> Option<String> {
+    let dialect = table.required("dialect", shared)?;
+    if !DIALECTS.contains(&dialect.as_str()) {
+        let message = format!("`{dialect}` is not a dialect that the gateway speaks");
+        shared.mistake(table.place_of("dialect"), message, Some(format!("known: {}", DIALECTS.join(", "))));
+    }
+    Some(dialect)
+}
+
+fn reasoning(table: &mut Table, shared: &mut Shared<'_>) -> Reasoning {
+    let mut inner = table.table("reasoning", shared);
+    let words = [("never", Exposure::Never), ("learned", Exposure::Learned)];
+    let reasoning = Reasoning {
+        fields: inner.texts("fields", &[], shared),
+        inline: inner.flag("inline", false, shared),
+        exposed: inner.choice("exposed", &words, "learned", shared).unwrap_or(Exposure::Learned),
     };
-    let is_month = |text: &str| {
-        let (year, month) = text.split_once('-').unwrap_or_default();
-        year.len() == 4
-            && year.parse::<u16>().is_ok()
-            && month.len() == 2
-            && month.parse().is_ok_and(|month: u8| (1..=12).contains(&month))
-    };
-    let checks = [
-        (!provider.name.is_empty(), "has no name"),
-        (provider.dialect == "openai-chat", "its dialect is not one that the gateway speaks"),
-        (provider.base_url.is_none_or(is_url), "its URL cannot be used"),
-        (provider.blocks.iter().all(Signal::is_usable), "a block signal without a code, type or message"),
-        (is_month(provider.checked), "`checked` is not a month such as 2026-11"),
-        (!provider.source.is_empty(), "has no source"),
-    ];
-    checks.into_iter().filter(|(holds, _)| !holds).map(|(_, mistake)| mistake).collect()
+    let shown = inner.finish(shared);
+    table.note("reasoning", shown);
+    reasoning
+}
+
+fn keep_alive(table: &mut Table, shared: &mut Shared<'_>) -> Vec<KeepAlive> {
+    let mut habits = Vec::new();
+    for word in table.texts("keep_alive", &[], shared) {
+        match word.as_str() {
+            "comments" => habits.push(KeepAlive::Comments),
+            "empty_lines" => habits.push(KeepAlive::EmptyLines),
+            _ => {
+                let message = format!("`{word}` is no habit of keeping alive");
+                let hint = Some("known: comments, empty_lines".to_owned());
+                shared.mistake(table.place_of("keep_alive"), message, hint);
+            }
+        }
+    }
+    habits
+}
+
+/// Reads each mapping of a list.
+fn each<T>(
+    table: &mut Table,
+    key: &'static str,
+    shared: &mut Shared<'_>,
+    read: impl Fn(&mut Table, &mut Shared<'_>) -> Option<T>,
+) -> Vec<T> {
+    let (mut all, mut shown) = (Vec::new(), Vec::new());
+    for mut entry in table.tables(key, shared) {
+        all.extend(read(&mut entry, shared));
+        shown.push(entry.finish(shared));
+    }
+    table.note(key, shown);
+    all
+}
+
+fn url(text: &str) -> Option<String> {
+    let uri: Uri = text.parse().ok()?;
+    (uri.host().is_some() && uri.query().is_none() && !text.ends_with('/')).then(|| text.to_owned())
+}
+
+/// A day as `2026-11-26`.
+fn day(text: &str) -> bool {
+    let (month_of, day) = text.split_at_checked(8).unwrap_or_default();
+    month_of.strip_suffix('-').is_some_and(month)
+        && day.len() == 2
+        && day.parse().is_ok_and(|day: u8| (1..=31).contains(&day))
+}
+
+fn month(text: &str) -> bool {
+    let (year, month) = text.split_once('-').unwrap_or_default();
+    year.len() == 4
+        && year.bytes().all(|byte| byte.is_ascii_digit())
+        && month.len() == 2
+        && month.parse().is_ok_and(|month: u8| (1..=12).contains(&month))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_catalogue_is_valid_and_whole() {
-        let catalogue = load().unwrap_or_else(|error| panic!("{error}"));
-        let shipped = [
-            "openai-compatible",
-            "openai",
-            "deepseek",
-            "dashscope",
-            "moonshot",
-            "anthropic",
-            "openrouter",
-            "huggingface",
-            "vllm",
-            "sglang",
-            "llama-cpp",
-            "ollama",
-        ];
-        for name in shipped {
-            assert!(catalogue.entry(name).is_some(), "{name} is missing");
-        }
-        assert_eq!(base_url("openai"), Some("https://api.openai.com/v1"));
-        assert_eq!(base_url("openai-compatible"), None);
-        assert_eq!(names().first(), Some(&"openai-compatible"));
-    }
-
-    #[test]
-    fn a_bad_catalogue_is_told_whole() {
-        let text = "
-providers:
-  - {name: a, dialect: smoke, auth: bearer, reasoning: {fields: [], inline: false, exposed: never}, checked: soon, source: x}
-  - {name: a, dialect: openai-chat, base_url: 'nowhere/', auth: bearer, reasoning: {fields: [], inline: false, exposed: never}, blocks: [{status: [400]}], checked: 2026-13, source: x}
-";
-        let text = read(text).map(|_| ()).unwrap_err().to_string();
-        for part in ["a: its dialect", "a: `checked`", "a: stands twice", "a: its URL", "a: a block signal"] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        assert!(matches!(read("providers: [{name: x}]"), Err(Error::Shape(_))));
-        assert!(matches!(read("providers: []\nprices: []"), Err(Error::Shape(_))));
-    }
-
-    #[test]
-    fn a_relay_knows_the_signals_of_all() {
-        let catalogue = load().unwrap_or_else(|error| panic!("{error}"));
-        let count = |name: &str| catalogue.entry(name).map_or(0, |entry| catalogue.signals(entry).len());
-        assert!(count("openrouter") > count("deepseek") + count("dashscope"));
-        assert_eq!(count("deepseek"), catalogue.entry("deepseek").map_or(0, |entry| entry.blocks.len()));
-    }
-}
+mod tests;

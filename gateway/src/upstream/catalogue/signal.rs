@@ -1,34 +1,41 @@
 //! Tells a vendor's content block from an error. It decides nothing about retries.
 
-use serde::Deserialize;
 use serde_json::Value;
+
+use crate::config::{Shared, Table};
 
 /// How deep an error body is searched: relays wrap the error of the vendor behind them.
 const DEPTH: u32 = 6;
 
 /// What an error must look like to be a content block; every part that is given must hold.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Signal {
     /// Statuses, any of which will do; none means any.
-    #[serde(default)]
     status: Vec<u16>,
     /// Codes, any of which will do.
-    #[serde(default)]
     code: Vec<String>,
     /// Types, any of which will do.
-    #[serde(default, rename = "type")]
     kind: Vec<String>,
     /// Parts of the message, any of which will do.
-    #[serde(default)]
     message: Vec<String>,
 }
 
 impl Signal {
-    /// Whether it asks for more than a status.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        !(self.code.is_empty() && self.kind.is_empty() && self.message.is_empty())
+    /// Reads one of the catalogue's; it must ask for more than a status.
+    pub(super) fn read(table: &mut Table, shared: &mut Shared<'_>) -> Option<Self> {
+        let mut status = Vec::new();
+        for text in table.texts("status", &[], shared) {
+            match text.parse() {
+                Ok(code @ 100..=599) => status.push(code),
+                _ => shared.mistake(table.place_of("status"), format!("`{text}` is no HTTP status"), None),
+            }
+        }
+        let [code, kind, message] = ["code", "type", "message"].map(|key| table.texts(key, &[], shared));
+        if code.is_empty() && kind.is_empty() && message.is_empty() {
+            shared.mistake(table.place(), "a block signal needs a code, type or message", None);
+            return None;
+        }
+        Some(Self { status, code, kind, message })
     }
 
     /// Whether an error reply shows any of the signals.
@@ -38,12 +45,22 @@ impl Signal {
         signals.iter().any(|signal| signal.shows(status, &said))
     }
 
+    /// Whether an error that came inside a reply shows any of the signals; it has no status of its own.
+    #[must_use]
+    pub fn any_within(signals: &[Self], error: &[u8]) -> bool {
+        let said = Said::of(error);
+        signals.iter().any(|signal| signal.is_said(&said))
+    }
+
     fn shows(&self, status: u16, said: &Said) -> bool {
+        (self.status.is_empty() || self.status.contains(&status)) && self.is_said(said)
+    }
+
+    fn is_said(&self, said: &Said) -> bool {
         let equal = |wanted: &[String], found: &[String]| {
             wanted.is_empty() || wanted.iter().any(|word| found.iter().any(|text| text.eq_ignore_ascii_case(word)))
         };
-        (self.status.is_empty() || self.status.contains(&status))
-            && equal(&self.code, &said.codes)
+        equal(&self.code, &said.codes)
             && equal(&self.kind, &said.kinds)
             && (self.message.is_empty()
                 || self.message.iter().any(|part| said.messages.contains(&part.to_ascii_lowercase())))
@@ -103,7 +120,7 @@ mod tests {
     use super::*;
 
     fn check(provider: &str, status: u16, body: &str, expected: bool) {
-        let catalogue = load().unwrap_or_else(|error| panic!("{error}"));
+        let catalogue = load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let entry = catalogue.entry(provider).unwrap_or_else(|| panic!("no {provider}"));
         assert_eq!(Signal::any(&catalogue.signals(entry), status, body.as_bytes()), expected, "{provider} {body}");
     }

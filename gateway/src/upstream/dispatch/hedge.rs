@@ -107,8 +107,9 @@ impl Dispatch {
     /// Makes one call, and reads on until the reply says something.
     async fn lead(&self, entered: Entered) -> Ended {
         let Entered { candidate, began, mut lease, model } = entered;
+        let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
         let tried = match self.call(&lease, &model).await {
-            Ok((answer, sent)) => self.judge(answer, lease, sent),
+            Ok((answer, sent)) => self.judge(answer, lease, sent).by(model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)

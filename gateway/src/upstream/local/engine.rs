@@ -104,6 +104,8 @@ impl Local {
             started: Instant::now(),
             content_block: false,
             authored: forced.len(),
+            adapted: Vec::new(),
+            gathers: false,
         })
     }
 

@@ -112,7 +112,8 @@ impl Connections {
             Signal::any(&target.signals, parts.status.as_u16(), &peeked)
         };
         let body = incoming.into();
-        Ok(Answer { status: parts.status, headers: parts.headers, body, started, content_block, authored: 0 })
+        let (status, headers, adapted) = (parts.status, parts.headers, Vec::new());
+        Ok(Answer { status, headers, body, started, content_block, authored: 0, adapted, gathers: false })
     }
 }
 

@@ -1,13 +1,16 @@
 //! What every call to one remote backend repeats, made once: its address, its headers, how it differs.
 
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Uri};
 use tracing::warn;
 
-use crate::config::{Remote, Secret, Timeouts};
+use crate::config::{Adaptation, Remote, Secret, Timeouts};
 use crate::exchange::Channel;
 use crate::tls::client::Trust;
-use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Signal};
+use crate::upstream::adapt::{Adapted, adapt};
+use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Quirks, Signal};
+use crate::upstream::failure::Error;
 
 /// Where Chat Completions stand under a base URL.
 const PATH: &str = "/chat/completions";
@@ -17,12 +20,14 @@ const PATH: &str = "/chat/completions";
 pub(crate) struct Target {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
-    pub(super) signals: Vec<Signal>,
+    pub(in crate::upstream) signals: Vec<Signal>,
     pub(super) trust: Trust,
     pub(super) idle: usize,
     timeouts: Timeouts,
     exposed: Exposure,
     inline: bool,
+    /// What its models take, where requests are adapted to that.
+    quirks: Vec<Quirks>,
 }
 
 impl Target {
@@ -50,6 +55,10 @@ impl Target {
             timeouts: remote.timeouts,
             exposed: provider.reasoning.exposed,
             inline: provider.reasoning.inline,
+            quirks: match remote.adapt {
+                Adaptation::On => provider.models.clone(),
+                Adaptation::Off => Vec::new(),
+            },
             uri,
         })
     }
@@ -57,6 +66,18 @@ impl Target {
     /// Its time limits.
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
+    }
+
+    /// Changes a request's body to what a model here takes.
+    ///
+    /// # Errors
+    /// It cannot be changed so without asking for something else.
+    pub(crate) fn adapt(&self, body: Bytes, model: &str) -> Result<Adapted, Error> {
+        let quirks = self.quirks.iter().find(|quirks| quirks.matches(model));
+        match quirks.filter(|quirks| !quirks.change_nothing()) {
+            Some(quirks) => adapt(body, quirks),
+            None => Ok(Adapted { body, changes: Vec::new(), gathers: false }),
+        }
     }
 
     /// What the catalogue knows of its showing reasoning; `None` is learned by seeing some.
