@@ -56,7 +56,15 @@ const OWNERS: [(&str, &[&str]); 13] = [
     // The collector's connection is made in `tls`, where roots are known, and used in `observe`; the demo is a client.
     (
         "hyper_util::client",
-        &["upstream/remote", "upstream/hub", "tokens/fetch.rs", "tls/system.rs", "observe/export", "command/demo"],
+        &[
+            "upstream/remote",
+            "upstream/hub",
+            "upstream/errand",
+            "tokens/fetch.rs",
+            "tls/system.rs",
+            "observe/export",
+            "command/demo",
+        ],
     ),
     ("hyper_rustls", &["upstream/remote", "tls/"]),
     ("candor_engine", &["upstream/local", "command/engine", "command/demo"]),

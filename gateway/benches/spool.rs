@@ -49,6 +49,7 @@ fn begin(size: usize) -> Begin {
         peer: "127.0.0.1".into(),
         client_request_id: None,
         subject: None,
+        audit: None,
         model: "some-model".into(),
         stream: true,
         preview: None,

@@ -142,6 +142,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         peer: "127.0.0.1".into(),
         client_request_id: None,
         subject: None,
+        audit: None,
         model: format!("model-{}", number % 7),
         stream: false,
         preview: Some(question.chars().take(200).collect()),

@@ -4,9 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod audit;
 mod cost;
 mod records;
 
+pub use audit::{
+    Audit, AuditCheck, AuditCompare, AuditDiscover, AuditDoor, AuditMatrix, AuditReport, AuditRun, AuditSimulate,
+    AuditSuites, ReportFormat, SuiteFormat,
+};
 pub use cost::{By, Cost, CostReport};
 pub use records::{
     Ledger, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease,
@@ -40,6 +45,9 @@ pub enum Command {
     Policy(Policy),
     /// Judge existing traffic: JSON lines in, one verdict per line out.
     Classify(Classify),
+    /// Ask models what they withhold: suites against routes, statistics, reports.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Look at recorded exchanges.
     #[command(subcommand)]
     Records(Records),

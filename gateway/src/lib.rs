@@ -29,6 +29,7 @@ pub mod upstream;
 
 pub mod store;
 
+pub mod audit;
 pub mod identify;
 pub mod keyring;
 pub mod limits;

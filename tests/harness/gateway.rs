@@ -269,6 +269,14 @@ impl Gateway {
         self.setup.candor(arguments).await
     }
 
+    /// Starts a command under the same configuration, to be ended by the test.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.setup.command();
+        command.args(arguments).arg("--config").arg(self.setup.path().join("candor.yaml"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the program starts")
+    }
+
     /// Everything it logged.
     pub(crate) fn log(&self) -> String {
         self.setup.output("stderr")

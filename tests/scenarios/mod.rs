@@ -8,6 +8,7 @@ mod golden;
 mod providers;
 mod transport;
 
+mod audit;
 mod caller_limits;
 mod callers;
 mod cost;

@@ -12,7 +12,7 @@ use super::background::{Background, Beside};
 use super::reload::{Asking, Reloading, Reloads, Source, asking, reload_page};
 use super::running::{Fronts, Running, Told};
 use super::sealing::{Ledger, Sealer};
-use super::{Error, watch as parts};
+use super::{Error, canary, watch as parts};
 use crate::admin::{Health, Pages};
 use crate::admit::{Closing, Door, Phase};
 use crate::config::{Config, Database, Loaded, Transport};
@@ -54,7 +54,7 @@ pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Er
     let shared = shared(&snapshot, recorder, export.as_ref(), (sealer.seen(), closing.clone()));
     let ledger = sealer.key();
     let beside = Beside {
-        store,
+        store: store.clone(),
         shipper,
         sealer,
         keys: shared.keys.clone(),
@@ -65,6 +65,7 @@ pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Er
     let (asking, asked) = asking();
     let (front, admin, admin_phase) = fronts(sockets, tls.clone(), &shared, (closing, asking.clone()))?;
     parts::count_front(&shared.metrics, front.counts());
+    let canary = canary::start(&snapshot.config, front.address(), store, &shared.metrics)?;
     let told = told(&snapshot, &front, admin.as_ref(), tls.as_deref(), ledger);
     let reloading = Reloading {
         source,
@@ -80,7 +81,7 @@ pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Er
     let fronts = Fronts { front, admin, admin_phase };
     yield_to_traffic();
     let (snapshot, reload) = (shared.snapshot, (asking, reloading));
-    Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, snapshot, reload })
+    Ok(Running { told, fronts, phase, door, recorder, background, cluster, export, snapshot, reload, canary })
 }
 
 /// Lets traffic go first where both want the processor; the threads of the traffic are running already, those that this

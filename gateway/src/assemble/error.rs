@@ -33,6 +33,8 @@ pub enum Error {
     Spool(record::Error),
     /// The ledger's key or its newest head.
     Ledger(String),
+    /// The canary.
+    Canary(String),
     /// Signals or threads.
     System(std::io::Error),
 }
@@ -41,7 +43,7 @@ impl Error {
     /// Whether the configuration is at fault, not the world outside.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Mistakes(_) | Self::Tls(_) | Self::Export(_) | Self::Store(_))
+        matches!(self, Self::Mistakes(_) | Self::Tls(_) | Self::Export(_) | Self::Store(_) | Self::Canary(_))
     }
 }
 
@@ -56,7 +58,7 @@ impl Display for Error {
             Self::Listen(error) => error.fmt(formatter),
             Self::Postgres(error) => error.fmt(formatter),
             Self::Spool(error) => error.fmt(formatter),
-            Self::Ledger(why) => formatter.write_str(why),
+            Self::Ledger(why) | Self::Canary(why) => formatter.write_str(why),
             Self::System(error) => error.fmt(formatter),
         }
     }

@@ -3,6 +3,7 @@
 //! - `build`: makes every part, in the order in which they need one another
 //! - `running`: what runs, and the way out
 //! - `background`: the work beside the traffic: migrating, reading keys, shipping records
+//! - `canary`: the same probes again and again, and who is told
 //! - `sealing`: the ledger's key on this machine, and the sealer's turns
 //! - `reload`: a changed configuration comes into force while traffic runs
 //! - `watch`: what health and metrics see of the parts
@@ -13,6 +14,7 @@ mod build;
 mod running;
 
 mod background;
+mod canary;
 mod reload;
 mod sealing;
 mod watch;

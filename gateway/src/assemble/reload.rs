@@ -206,6 +206,7 @@ fn fixed(before: &Config, after: &Config) -> Vec<String> {
         ("ledger", before.ledger != after.ledger),
         ("payload_keys", before.payload_keys != after.payload_keys),
         ("callers.refresh", before.callers.refresh != after.callers.refresh),
+        ("audit.canary", before.canary != after.canary),
         ("observe", before.observe != after.observe),
         ("reload", before.reload != after.reload),
     ];

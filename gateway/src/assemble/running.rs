@@ -43,6 +43,7 @@ pub struct Running {
     pub(super) export: Option<Export>,
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) reload: (Asking, JoinHandle<()>),
+    pub(super) canary: Option<JoinHandle<()>>,
 }
 
 /// What listens.
@@ -133,6 +134,7 @@ impl Running {
     /// Ends in good order; a signal hurries.
     pub async fn end(mut self, mut signals: Signals) {
         self.reload.1.abort();
+        self.canary.iter().for_each(JoinHandle::abort);
         tracing::info!(within = ?self.snapshot.load().config.drain, "shutting down");
         let drained = self.drain(&mut signals).await;
         match drained {

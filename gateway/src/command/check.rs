@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::{Failure, print};
+use crate::audit::canary::Bird;
 use crate::cli::Check;
 use crate::snapshot::Snapshot;
 
@@ -13,6 +14,9 @@ pub(super) fn run(arguments: &Check) -> Result<ExitCode, Failure> {
     let loaded = print::configuration(&arguments.configured)?;
     let resolved = loaded.resolved.clone();
     let snapshot = Snapshot::build(loaded).map_err(|mistakes| Failure::mistakes(&mistakes))?;
+    if let Some(canary) = &snapshot.config.canary {
+        Bird::open(canary, &snapshot.config.data).map_err(Failure::usage)?;
+    }
     if arguments.configured.json {
         print::line(json!({"config": resolved, "digest": &*snapshot.digest}).to_string());
     } else {

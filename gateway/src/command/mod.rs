@@ -1,5 +1,6 @@
 //! One file per subcommand. Each turns arguments into an exit status and text; the work is done elsewhere.
 
+mod audit;
 mod check;
 mod classify;
 mod cost;
@@ -42,6 +43,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Migrate(arguments) => keys::migrate(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Cost(arguments) => cost::run(&arguments),
         Command::Records(arguments) => records::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -1,5 +1,6 @@
-//! Settings of what works beside the traffic: the judge model, logs and exports, reloads.
+//! Settings of what works beside the traffic: the judge model, the canary, logs and exports, reloads.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
@@ -57,4 +58,29 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// Probes that are asked again and again of one model, and the band that the rate of what it withholds stays in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    /// A suite's file, or the name of a shipped one.
+    pub suite: String,
+    /// The model, by a name that clients use.
+    pub route: String,
+    /// How often a round of probes is asked.
+    pub every: Duration,
+    /// Probes of a round.
+    pub probes: usize,
+    /// The band: rates from 0 to 1.
+    pub band: (f64, f64),
+    /// Rounds on average, at the least, between alerts while the rate stays in its band.
+    pub rounds_per_false_alert: u64,
+    /// The key that it asks with.
+    pub key: Secret,
+    /// Address of the front door; the gateway's own where it is absent.
+    pub gateway: Option<String>,
+    /// PEM file of the authority behind the front door's certificate.
+    pub authority: Option<PathBuf>,
+    /// Who is told of an alert: a URL that gets JSON by POST.
+    pub webhook: Option<Secret>,
 }

@@ -5,6 +5,7 @@ mod settings;
 
 mod resolve;
 
+mod auditing;
 mod callers;
 mod front;
 mod issuers;
@@ -20,7 +21,7 @@ mod secret;
 mod tree;
 mod units;
 
-pub use beside::{AskWhen, Judging, LogFormat, Observe, Reload};
+pub use beside::{AskWhen, Canary, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
 pub use hub::{HubModel, Place, find_model, model_path};
 pub use issuers::{Issuer, KeySource};

@@ -13,7 +13,7 @@ use super::beside::{LogFormat, Observe, Reload};
 use super::env::Environment;
 use super::read::{Mistake, Shared, Table, nearest};
 use super::settings::{Config, Database, Ledger, Limits, PayloadKey, Policies, Retention, RetentionClass, Spool};
-use super::{Secret, callers, front, prices, serving, terms, tree};
+use super::{Secret, auditing, callers, front, prices, serving, terms, tree};
 
 /// A configuration and how each key came out.
 #[derive(Debug, Clone)]
@@ -103,6 +103,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
     let policies = policies(&mut root, base, shared);
     let judge = serving::judge(&mut root, &models, shared);
     let observe = observe(&mut root, shared);
+    let canary = auditing::canary(&mut root, base, &models, shared);
     let reload = reload(&mut root, shared);
     let config = Config {
         data,
@@ -127,6 +128,7 @@ fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, J
         policies,
         judge,
         observe,
+        canary,
         reload,
     };
     (config, root.finish(shared))
@@ -326,7 +328,7 @@ pub(super) fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Sha
 
 /// A variable that begins like ours and means nothing is a typing error worth telling.
 fn unknown_variables(shared: &mut Shared<'_>) {
-    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY"];
+    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY", "CANDOR_AUDIT_KEY"];
     let known: Vec<&str> = shared.known_variables.iter().map(String::as_str).chain(elsewhere).collect();
     let unknown = shared.environment.own_names().filter(|name| !known.contains(name));
     let mistakes: Vec<Mistake> = unknown

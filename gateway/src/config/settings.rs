@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Issuer, Judging, Observe, Place, Reload, Secret, Team, Terms};
+use super::{Canary, Issuer, Judging, Observe, Place, Reload, Secret, Team, Terms};
 use crate::cost::{Currency, Price};
 use crate::exchange::Dialect;
 use crate::upstream::catalogue::Catalogue;
@@ -59,6 +59,8 @@ pub struct Config {
     pub judge: Option<Judging>,
     /// Logs, traces, metrics.
     pub observe: Observe,
+    /// What is asked again and again, to see whether a model changes.
+    pub canary: Option<Canary>,
     /// When the configuration is read again.
     pub reload: Reload,
 }

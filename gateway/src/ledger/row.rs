@@ -1,7 +1,7 @@
 //! Rows as texts: what the hash in a leaf is taken of. It reads no database.
 //!
 //! A row's text is JSON without white space, its keys in the order of the fields here, absent values as null (but an
-//! absent `review` and what stands behind it as nothing), times in microseconds since 1970, the confidence in millionths. Previews are not in it:
+//! absent `audit` or `review` and what stands behind the latter as nothing), times in microseconds since 1970, the confidence in millionths. Previews are not in it:
 //! they are taken from payloads, and go when those are erased.
 
 use std::borrow::Cow;
@@ -26,6 +26,8 @@ pub struct BeginText<'a> {
     pub peer: Cow<'a, str>,
     pub client_request_id: Option<Cow<'a, str>>,
     pub subject: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Cow<'a, str>>,
     pub model: Cow<'a, str>,
     pub streamed: bool,
     pub snapshot: Cow<'a, str>,

@@ -72,6 +72,16 @@ pub mod series {
     pub const FINDINGS: &str = "candor_findings";
     /// Manners of verdicts.
     pub const MANNERS: &str = "candor_verdict_manners";
+    /// Rounds of the canary.
+    pub const CANARY_ROUNDS: &str = "candor_canary_rounds";
+    /// Rounds of the canary that came to nothing.
+    pub const CANARY_FAILED: &str = "candor_canary_failed";
+    /// Answers to the canary that were counted.
+    pub const CANARY_ANSWERS: &str = "candor_canary_answers";
+    /// Answers to the canary that were withheld.
+    pub const CANARY_WITHHELD: &str = "candor_canary_withheld";
+    /// Alerts of the canary.
+    pub const CANARY_ALERTS: &str = "candor_canary_alerts";
     /// Exchanges that a judge model was, or was to be, asked about.
     pub const JUDGED: &str = "candor_judged";
     /// Time of whole exchanges.

@@ -235,6 +235,7 @@ fn begin(arrival: &Arrival, request: &Request, raw: Bytes, recording: Recording)
             Some(copied) => Some(copied.of.to_string()),
         },
         subject: text("x-candor-subject").map(|tag| tag.chars().take(200).collect()),
+        audit: text("x-candor-audit").map(|tag| tag.chars().take(200).collect()),
         model: request.model.clone(),
         stream: request.stream,
         preview: preview(request),

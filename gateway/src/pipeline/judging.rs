@@ -336,6 +336,7 @@ impl Errand {
             // What its client, the gateway, knows it by: the exchange that it is about.
             client_request_id: Some(self.judged.to_string()),
             subject: None,
+            audit: None,
             model: judging.model.clone(),
             stream: false,
             preview: None,

@@ -35,6 +35,8 @@ pub struct Begin {
     pub client_request_id: Option<String>,
     /// Whom it is about, as the client says: a tag by which erasure is asked for.
     pub subject: Option<String>,
+    /// Which audit asked, as the client says: `RUN/PROBE/SAMPLE`.
+    pub audit: Option<String>,
     /// The model asked for.
     pub model: String,
     /// Whether a stream was asked for.

@@ -52,10 +52,10 @@ async fn insert_begins(
     query_scalar(
         "INSERT INTO record_begin (stream, exchange, occurred_at, sequence, accepted_at, dialect, caller, team,
              role, key_id, peer, client_request_id, model, streamed, snapshot, recording, request_bytes, preview, salt,
-             subject)
+             subject, audit)
          SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[],
              $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[],
-             $15::text[], $16::text[], $17::bigint[], $18::text[], $19::bytea[], $20::text[])
+             $15::text[], $16::text[], $17::bigint[], $18::text[], $19::bytea[], $20::text[], $21::text[])
          ON CONFLICT DO NOTHING RETURNING sequence",
     )
     .bind(stream)
@@ -78,6 +78,7 @@ async fn insert_begins(
     .bind(rows.iter().map(|row| row.preview.as_deref()).bind_iter())
     .bind(rows.iter().map(|row| row.salt).bind_iter())
     .bind(rows.iter().map(|row| row.begin.subject.as_deref().map(|text| fit(text, NAME))).bind_iter())
+    .bind(rows.iter().map(|row| row.begin.audit.as_deref().map(|text| fit(text, NAME))).bind_iter())
     .fetch_all(connection)
     .await
 }

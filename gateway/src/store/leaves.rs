@@ -110,6 +110,7 @@ pub(super) fn begin_text<'a>(stream: Uuid, row: &BeginRow<'a>) -> BeginText<'a> 
         peer: fit(&begin.peer, NAME),
         client_request_id: name(&begin.client_request_id),
         subject: name(&begin.subject),
+        audit: name(&begin.audit),
         model: fit(&begin.model, NAME),
         streamed: begin.stream,
         snapshot: fit(&begin.snapshot, NAME),

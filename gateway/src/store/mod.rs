@@ -11,6 +11,7 @@
 //! | `leaves` | what the ledger gets of each row, in the same transaction |
 //! | [`records`], [`trace`], [`texts`] | exchanges back out of the rows: lists, one whole, what it says |
 //! | [`search`] | exchanges by the words of their texts |
+//! | [`audits`] | exchanges of audits, and live ones for the same tables |
 //! | [`seal`], [`events`] | the ledger's tree in the database: growing it, signing it, what happened to records |
 //! | [`proofs`], `told` | evidence bundles out of it |
 //! | [`custody`], [`retention`] | what takes records away, and what keeps them |
@@ -29,6 +30,7 @@ mod rows;
 mod told;
 mod write;
 
+pub mod audits;
 pub mod costs;
 pub mod custody;
 pub mod events;

@@ -147,6 +147,7 @@ fn begin_text(row: &PgRow) -> Result<BeginText<'static>, sqlx::Error> {
         peer: text_at(row, "peer")?,
         client_request_id: some_text(row, "client_request_id")?,
         subject: some_text(row, "subject")?,
+        audit: some_text(row, "audit")?,
         model: text_at(row, "model")?,
         streamed: row.try_get("streamed")?,
         snapshot: text_at(row, "snapshot")?,

@@ -194,7 +194,7 @@ pub async fn page(
 }
 
 /// Everything that is kept of some exchanges, newest first; those of which nothing is are left out.
-async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, Error> {
+pub(super) async fn traces(store: &Store, ids: &[Id], parts: Parts) -> Result<Vec<Trace>, Error> {
     let records = load(store, ids).await?;
     let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
     let wanted = (exchanges.as_slice(), times.as_slice());

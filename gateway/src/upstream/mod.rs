@@ -24,6 +24,7 @@ mod reply;
 mod local;
 mod remote;
 
+pub mod errand;
 pub mod hub;
 
 pub mod catalogue;

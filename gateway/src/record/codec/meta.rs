@@ -27,6 +27,8 @@ pub(super) struct BeginMeta<'a> {
     pub(super) client_request_id: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) subject: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) audit: Option<Text<'a>>,
     pub(super) model: Text<'a>,
     pub(super) stream: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +201,7 @@ impl<'a> BeginMeta<'a> {
             peer: text(&begin.peer),
             client_request_id: maybe(begin.client_request_id.as_ref()),
             subject: maybe(begin.subject.as_ref()),
+            audit: maybe(begin.audit.as_ref()),
             model: text(&begin.model),
             stream: begin.stream,
             preview: maybe(begin.preview.as_ref()),

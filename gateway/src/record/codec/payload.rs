@@ -135,6 +135,7 @@ fn read_begin(header: &Header, mut payload: Bytes) -> Result<Begin, Error> {
         peer: meta.peer.into_owned(),
         client_request_id: meta.client_request_id.map(std::borrow::Cow::into_owned),
         subject: meta.subject.map(std::borrow::Cow::into_owned),
+        audit: meta.audit.map(std::borrow::Cow::into_owned),
         model: meta.model.into_owned(),
         stream: meta.stream,
         preview: meta.preview.map(std::borrow::Cow::into_owned),

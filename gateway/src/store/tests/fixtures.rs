@@ -42,6 +42,7 @@ pub(super) fn begin(exchange: ExchangeId) -> Begin {
         peer: "192.0.2.7".to_owned(),
         client_request_id: Some("abc".to_owned()),
         subject: Some("tag-7".to_owned()),
+        audit: Some("run-1/probe/1/0".to_owned()),
         model: "deepseek-r1".to_owned(),
         stream: true,
         preview: Some("What happened on Tiananmen square?".to_owned()),
