@@ -63,6 +63,8 @@ struct Wire {
     channel: Channel,
     part: u32,
     length: usize,
+    /// All of it, where it may come a second time and is not too long to be kept.
+    said: String,
     /// Bytes whose channel is known.
     resolved: usize,
     splitter: Option<Splitter>,
@@ -213,7 +215,16 @@ impl Gate {
             self.wires.iter().position(|wire| wire.choice == choice && wire.channel == channel && wire.part == part);
         known.unwrap_or_else(|| {
             let splitter = self.inline.filter(|_| channel == Channel::Answer).map(Splitter::new);
-            self.wires.push(Wire { choice, channel, part, length: 0, resolved: 0, splitter, runs: Vec::new() });
+            self.wires.push(Wire {
+                choice,
+                channel,
+                part,
+                length: 0,
+                said: String::new(),
+                resolved: 0,
+                splitter,
+                runs: Vec::new(),
+            });
             self.wires.len() - 1
         })
     }
@@ -240,14 +251,7 @@ impl Gate {
     /// All text of a wire, where that is still known.
     fn text_of(&self, wire: usize) -> Option<&str> {
         let wire = self.wires.get(wire)?;
-        match (&wire.splitter, wire.runs.as_slice()) {
-            (None, []) if wire.length == 0 => Some(""),
-            (None, [run]) if run.start == 0 && run.span == (0..wire.length) => {
-                let track = self.tracks.get(run.track)?;
-                (track.length == wire.length && track.text.len() == track.length).then_some(track.text.as_str())
-            }
-            _ => None,
-        }
+        (wire.said.len() == wire.length).then_some(wire.said.as_str())
     }
 
     /// Adds text to a wire and to the tracks that it belongs to; gives its span in the wire's text.
@@ -255,6 +259,9 @@ impl Gate {
         let Some(wire) = self.wires.get_mut(index) else { return 0..0 };
         let span = wire.length..wire.length + text.len();
         wire.length = span.end;
+        if self.repeats && text.len() <= self.keep {
+            wire.said.push_str(text);
+        }
         match &mut wire.splitter {
             None => {
                 let channel = wire.channel;
