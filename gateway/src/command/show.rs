@@ -126,6 +126,11 @@ fn caller(trace: &Trace) -> String {
         let what = if record.caller == SHADOW { "a copy of" } else { "its own id" };
         text.push_str(&format!(", {what} {}", safe(id)));
     }
+    for (what, tag) in [("about", &record.subject), ("asked by audit", &record.audit)] {
+        if let Some(tag) = tag {
+            text.push_str(&format!(", {what} {}", safe(tag)));
+        }
+    }
     text
 }
 

@@ -328,7 +328,7 @@ pub(super) fn close(outer: &mut Table, key: &str, inner: Table, shared: &mut Sha
 
 /// A variable that begins like ours and means nothing is a typing error worth telling.
 fn unknown_variables(shared: &mut Shared<'_>) {
-    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_API_KEY", "CANDOR_AUDIT_KEY"];
+    let elsewhere = ["CANDOR_CONFIG", "CANDOR_CLIENTS", "CANDOR_NODE_CLIENTS", "CANDOR_API_KEY", "CANDOR_AUDIT_KEY"];
     let known: Vec<&str> = shared.known_variables.iter().map(String::as_str).chain(elsewhere).collect();
     let unknown = shared.environment.own_names().filter(|name| !known.contains(name));
     let mistakes: Vec<Mistake> = unknown

@@ -13,7 +13,7 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
     Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
     Migration { version: 3, name: "add review", text: include_str!("../../../migrations/0003_add_review.sql") },
@@ -23,6 +23,11 @@ const MIGRATIONS: [Migration; 5] = [
         text: include_str!("../../../migrations/0004_add_cost_and_limits.sql"),
     },
     Migration { version: 5, name: "add audit", text: include_str!("../../../migrations/0005_add_audit.sql") },
+    Migration {
+        version: 6,
+        name: "show subject and audit",
+        text: include_str!("../../../migrations/0006_show_subject_and_audit.sql"),
+    },
 ];
 
 /// What a run did.

@@ -98,6 +98,8 @@ pub struct Record {
     pub key_id: Option<String>,
     pub peer: String,
     pub client_request_id: Option<String>,
+    pub subject: Option<String>,
+    pub audit: Option<String>,
     pub model: String,
     pub streamed: bool,
     pub snapshot: String,
@@ -312,6 +314,7 @@ async fn load_ends(store: &Store, exchanges: Vec<Uuid>, times: Vec<OffsetDateTim
     let rows = query(
         "SELECT e.*, e.occurred_at AS accepted_at, 'unknown' AS dialect, 'unknown' AS caller, NULL::text AS team,
                 NULL::text AS role, NULL::text AS key_id, 'unknown' AS peer, NULL::text AS client_request_id,
+                NULL::text AS subject, NULL::text AS audit,
                 'unknown' AS model, false AS streamed, 'unknown' AS snapshot, 'unknown' AS recording,
                 0::bigint AS request_bytes, NULL::text AS prompt_preview, NULL::bigint AS begin_sequence,
                 e.sequence AS end_sequence, e.preview AS answer_preview
@@ -338,6 +341,8 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         key_id: row.try_get("key_id")?,
         peer: row.try_get("peer")?,
         client_request_id: row.try_get("client_request_id")?,
+        subject: row.try_get("subject")?,
+        audit: row.try_get("audit")?,
         model: row.try_get("model")?,
         streamed: row.try_get("streamed")?,
         snapshot: row.try_get("snapshot")?,
