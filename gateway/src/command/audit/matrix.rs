@@ -94,7 +94,11 @@ pub(super) fn simulated(arguments: &AuditSimulate) -> Result<ExitCode, Failure> 
     } else {
         for one in &all {
             let bound = if one.at_least { "at least" } else { "at most" };
-            let end = if holds(one) { "holds" } else { "does not hold" };
+            let end = match holds(one) {
+                true if one.holds(0.0) => "holds",
+                true => "within 0.02",
+                false => "does not hold",
+            };
             print::line(format!("{:>7.4} {bound:>8} {:>7.4}  {end:<13} {}", one.found, one.stated, one.what));
         }
     }
