@@ -20,7 +20,7 @@ const LOOKS: u32 = 12;
 /// Holds so many streams for a time, and tells what was seen.
 pub(crate) async fn run(upstream: SocketAddr, streams: usize, time: Duration) -> String {
     let mut target = target::held(upstream).await;
-    let phase = Phase { clients: streams, model: "slow", prompt: 1 << 10 };
+    let phase = Phase { clients: streams, model: "slow", prompt: 1 << 10, path: load::CHAT };
     let mut text = format!("{streams} streams, an event each 50 ms, held for {} s\n", time.as_secs());
     let ((asked, whole), seen) = tokio::join!(load::hold(&target, &phase, time), watch(&target, time));
     let Target { process: Some(process), .. } = &target else { return text };

@@ -23,7 +23,15 @@ pub(crate) struct Phase {
     pub(crate) model: &'static str,
     /// Bytes of the prompt.
     pub(crate) prompt: usize,
+    /// Where it is asked, which says in which dialect. The upstream speaks one alone, whatever it is asked.
+    pub(crate) path: &'static str,
 }
+
+/// Where Chat Completions are asked.
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+/// Where Messages are asked.
+pub(crate) const MESSAGES: &str = "/v1/messages";
 
 /// What one target did in one round.
 pub(crate) struct Measured {
@@ -63,12 +71,12 @@ pub(crate) async fn run(target: &Target, phase: &Phase, time: Duration) -> Measu
     for _ in 0..phase.clients {
         clients.push(connect(target).await);
     }
-    let body = Bytes::from(body(phase));
+    let (body, path) = (Bytes::from(body(phase)), phase.path);
     // The first request of a connection is not like the others.
     let first = clients.into_iter().map(|mut client| {
         let body = body.clone();
         tokio::spawn(async move {
-            ask(&mut client, body).await;
+            ask(&mut client, path, body).await;
             client
         })
     });
@@ -85,7 +93,7 @@ pub(crate) async fn run(target: &Target, phase: &Phase, time: Duration) -> Measu
             let mut seen = Vec::new();
             while started.elapsed() < time {
                 let asked = Instant::now();
-                let events = ask(&mut client, body.clone()).await;
+                let events = ask(&mut client, path, body.clone()).await;
                 seen.push((asked.elapsed().as_secs_f64() * 1e3, events));
             }
             seen
@@ -114,7 +122,7 @@ pub(crate) async fn hold(target: &Target, phase: &Phase, time: Duration) -> (usi
     for _ in 0..phase.clients {
         clients.push(connect(target).await);
     }
-    let body = Bytes::from(body(phase));
+    let (body, path) = (Bytes::from(body(phase)), phase.path);
     let started = Instant::now();
     let asking = clients.into_iter().map(|mut client| {
         let body = body.clone();
@@ -122,7 +130,7 @@ pub(crate) async fn hold(target: &Target, phase: &Phase, time: Duration) -> (usi
             let (mut asked, mut whole) = (0, 0);
             while started.elapsed() < time {
                 asked += 1;
-                whole += usize::from(ask(&mut client, body.clone()).await == ALL);
+                whole += usize::from(ask(&mut client, path, body.clone()).await == ALL);
             }
             (asked, whole)
         })
@@ -156,8 +164,8 @@ async fn connect(target: &Target) -> SendRequest<Full<Bytes>> {
 }
 
 /// Asks once; gives the number of events.
-async fn ask(client: &mut SendRequest<Full<Bytes>>, body: Bytes) -> usize {
-    let request = Request::post("/v1/chat/completions")
+async fn ask(client: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> usize {
+    let request = Request::post(path)
         .header("host", "localhost")
         .header("authorization", format!("Bearer {KEY}"))
         .header("content-type", "application/json")
@@ -179,5 +187,9 @@ fn body(phase: &Phase) -> String {
     let sentence = "Compare the two approaches and say which one you would choose for a small team. ";
     let text: String = sentence.chars().cycle().take(phase.prompt).collect();
     let stream = phase.model != "whole";
-    json!({"model": phase.model, "stream": stream, "messages": [{"role": "user", "content": text}]}).to_string()
+    let mut body = json!({"model": phase.model, "stream": stream, "messages": [{"role": "user", "content": text}]});
+    if phase.path == MESSAGES {
+        body["max_tokens"] = json!(1000);
+    }
+    body.to_string()
 }

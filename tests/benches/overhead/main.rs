@@ -20,17 +20,25 @@ mod upstream;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use load::{Measured, Phase};
+use load::{CHAT, MESSAGES, Measured, Phase};
 use target::Target;
 
 /// The phases, from what people do most to what hurts most.
-const PHASES: [(&str, Phase); 6] = [
-    ("whole, 1 client", Phase { clients: 1, model: "whole", prompt: 1 << 10 }),
-    ("whole, 32 clients", Phase { clients: 32, model: "whole", prompt: 1 << 10 }),
-    ("whole, 64 KiB prompt, 4 clients", Phase { clients: 4, model: "whole", prompt: 64 << 10 }),
-    ("stream, an event each 10 ms, 16 clients", Phase { clients: 16, model: "paced", prompt: 1 << 10 }),
-    ("stream, an event each 10 ms, 64 clients", Phase { clients: 64, model: "paced", prompt: 1 << 10 }),
-    ("stream, all events at once, 16 clients", Phase { clients: 16, model: "burst", prompt: 1 << 10 }),
+const PHASES: [(&str, Phase); 8] = [
+    ("whole, 1 client", Phase { clients: 1, model: "whole", prompt: 1 << 10, path: CHAT }),
+    ("whole, 32 clients", Phase { clients: 32, model: "whole", prompt: 1 << 10, path: CHAT }),
+    ("whole, 64 KiB prompt, 4 clients", Phase { clients: 4, model: "whole", prompt: 64 << 10, path: CHAT }),
+    ("stream, an event each 10 ms, 16 clients", Phase { clients: 16, model: "paced", prompt: 1 << 10, path: CHAT }),
+    ("stream, an event each 10 ms, 64 clients", Phase { clients: 64, model: "paced", prompt: 1 << 10, path: CHAT }),
+    (
+        "the same, asked as Messages and translated, 64 clients",
+        Phase { clients: 64, model: "paced", prompt: 1 << 10, path: MESSAGES },
+    ),
+    (
+        "whole, asked as Messages and translated, 32 clients",
+        Phase { clients: 32, model: "whole", prompt: 1 << 10, path: MESSAGES },
+    ),
+    ("stream, all events at once, 16 clients", Phase { clients: 16, model: "burst", prompt: 1 << 10, path: CHAT }),
 ];
 
 fn main() {
