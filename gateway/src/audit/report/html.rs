@@ -398,6 +398,7 @@ dt{font-weight:600;margin-top:.4rem}dd{margin:0}
 .ids{line-height:1.8}
 @media(max-width:46rem){.pair{grid-template-columns:1fr}}
 @media print{
+.heat tbody th{white-space:normal;overflow-wrap:anywhere}
 @page{margin:14mm}
 body{font-size:10pt;padding:0;max-width:none}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
