@@ -68,6 +68,7 @@ fn vendors_blocks_are_told_by_their_signals() {
             r#"{"error":{"code":"content_policy_violation","message":"Your request was rejected as a result of our safety system."}}"#,
             "content_policy_violation",
         ),
+        (200, r#"{"code":"invalid_prompt","message":"Invalid prompt: we've limited access to it."}"#, "invalid_prompt"),
         (
             400,
             r#"{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"}}}}}"#,
