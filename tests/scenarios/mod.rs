@@ -6,6 +6,7 @@ mod errors;
 mod evidence;
 mod golden;
 mod providers;
+mod speakers;
 mod transport;
 
 mod audit;

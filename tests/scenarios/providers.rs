@@ -222,7 +222,7 @@ async fn every_provider_is_served_as_the_table_in_readme_says() {
         let cells = [whole, streamed, reasoning, usage, tools, block, parameters, troubles];
         table.push_str(&format!("| Chat | {} | {} |\n", vendor.name, cells.join(" | ")));
     }
-    compare(&table);
+    compare(HEAD, &table);
 }
 
 /// A double behaves as the catalogue says of the vendor.
@@ -248,11 +248,11 @@ fn agrees(vendor: &Vendor, catalogue: &[Value]) {
     }
 }
 
-/// Holds a table against README's; where they differ, the one to put there is shown.
-fn compare(table: &str) {
+/// Holds a table against README's, by its head; where they differ, the one to put there is shown.
+pub(super) fn compare(head: &str, table: &str) {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let text = std::fs::read_to_string(&readme).expect("README");
-    let start = text.find(HEAD).expect("the table of providers in README");
+    let start = text.find(head).expect("the table of providers in README");
     let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
     assert!(text[start..end] == *table, "README's table of providers must be\n{table}");
 }

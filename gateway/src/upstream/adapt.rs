@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::catalogue::{Act, Echo, Quirks, Switch};
+use super::catalogue::{Act, Condition, Echo, Parameter, Quirks, Switch};
 use super::failure::Error;
 use crate::stream::splice;
 
@@ -102,6 +102,9 @@ impl<'a> Draft<'a> {
 
     fn parameters(&mut self, quirks: &Quirks) -> Result<(), Error> {
         for parameter in &quirks.parameters {
+            if !parameter.when.as_ref().is_none_or(|condition| self.holds(condition)) {
+                continue;
+            }
             let (outer, inner) = parameter.name.split_once('.').unwrap_or((&parameter.name, ""));
             let Some(at) = self.object.position(outer).filter(|at| self.fates.get(*at) == Some(&Fate::Keep)) else {
                 if let (Act::Set(value), false) = (&parameter.act, self.object.has(outer)) {
@@ -116,22 +119,29 @@ impl<'a> Draft<'a> {
                 None => Some(value),
                 Some(nested) => nested.position(inner).and_then(|at| nested.value(at)),
             };
-            let Some(found) = found.filter(|found| *found != "null" && !is_taken(found, &parameter.takes)) else {
-                continue;
-            };
-            let _ = found;
-            self.act(at, nested, parameter)?;
+            if found.is_some_and(|found| found != "null" && !is_taken(found, parameter)) {
+                self.act(at, nested, parameter)?;
+            }
         }
         Ok(())
     }
 
+    /// Whether the request, as it came, says something.
+    fn holds(&self, Condition { name, is }: &Condition) -> bool {
+        let (outer, inner) = name.split_once('.').unwrap_or((name, ""));
+        let outer = self.object.position(outer).and_then(|at| self.object.value(at));
+        let found = match inner {
+            "" => outer,
+            inner => outer.and_then(|value| {
+                let nested = Object::read(value, self.whole)?;
+                nested.position(inner).and_then(|at| nested.value(at))
+            }),
+        };
+        found.is_some_and(|value| value != "null" && (is.is_empty() || is_any(value, is)))
+    }
+
     /// Does with a parameter what must be done: with the member, or with one inside it.
-    fn act(
-        &mut self,
-        at: usize,
-        nested: Option<Object<'a>>,
-        parameter: &super::catalogue::Parameter,
-    ) -> Result<(), Error> {
+    fn act(&mut self, at: usize, nested: Option<Object<'a>>, parameter: &Parameter) -> Result<(), Error> {
         let name = &parameter.name;
         let (fate, change) = match &parameter.act {
             Act::Refuse(why) => {
@@ -342,12 +352,18 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Whether a value is one of those that pass.
-fn is_taken(value: &str, takes: &[Value]) -> bool {
+/// Whether a parameter's value passes as it is.
+fn is_taken(value: &str, parameter: &Parameter) -> bool {
+    let enough = |least: f64| value.parse().is_ok_and(|value: f64| value >= least);
+    parameter.at_least.is_some_and(enough) || is_any(value, &parameter.takes)
+}
+
+/// Whether a value is one of some.
+fn is_any(value: &str, values: &[Value]) -> bool {
     let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
-    takes.iter().any(|taken| match (taken.as_f64(), value.as_f64()) {
-        (Some(taken), Some(value)) => taken == value,
-        _ => *taken == value,
+    values.iter().any(|one| match (one.as_f64(), value.as_f64()) {
+        (Some(one), Some(value)) => one == value,
+        _ => *one == value,
     })
 }
 

@@ -5,6 +5,7 @@ mod deepseek;
 mod openai;
 mod relays;
 mod servers;
+pub(crate) mod speaker;
 pub(crate) mod vendor;
 
 mod asia;

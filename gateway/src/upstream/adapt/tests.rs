@@ -7,12 +7,17 @@ use serde_json::json;
 
 use super::super::catalogue::{Catalogue, load};
 use super::*;
+use crate::exchange::Dialect;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}")));
 
 /// A body as a provider's model gets it, and what was changed; or the parameter that it was refused for.
 fn adapted(provider: &str, model: &str, body: &str) -> Result<(String, String), String> {
-    let quirks = CATALOGUE.entry(provider).and_then(|entry| entry.quirks(model)).expect("quirks");
+    adapted_in(Dialect::OpenaiChat, provider, model, body)
+}
+
+fn adapted_in(dialect: Dialect, provider: &str, model: &str, body: &str) -> Result<(String, String), String> {
+    let quirks = CATALOGUE.entry(provider).and_then(|entry| entry.quirks(dialect, model)).expect("quirks");
     match adapt(Bytes::from(body.to_owned()), quirks) {
         Ok(adapted) => Ok((String::from_utf8(adapted.body.to_vec()).expect("UTF-8"), adapted.changes.join(", "))),
         Err(Error::Request { parameter, .. }) => Err(parameter.unwrap_or_default()),
@@ -48,6 +53,7 @@ fn what_would_ask_for_something_else_is_refused() {
     for (provider, model, body, parameter) in [
         ("openai", "o3", r#"{"logprobs":true}"#, "logprobs"),
         ("openai", "o3", r#"{"parallel_tool_calls":false}"#, "parallel_tool_calls"),
+        ("openai", "gpt-5.2", r#"{"reasoning_effort":"low","logprobs":true}"#, "logprobs"),
         ("openai", "o1-mini", r#"{"response_format":{"type":"json_schema"}}"#, "response_format.type"),
         ("deepseek-r1", "deepseek-reasoner", r#"{"tools":[{}]}"#, "tools"),
         ("moonshot", "kimi-k3", r#"{"n":2}"#, "n"),
@@ -126,6 +132,56 @@ fn thinking_that_is_refused_whole_is_asked_as_a_stream() {
 }
 
 #[test]
+fn what_stands_beside_a_parameter_decides() {
+    let same = |dialect: Dialect, provider: &str, model: &str, body: &str| {
+        assert_eq!(adapted_in(dialect, provider, model, body), Ok((body.to_owned(), String::new())), "{model}");
+    };
+    let check = |dialect: Dialect, provider: &str, model: &str, body: &str, expected: &str, changes: &str| {
+        let expected = Ok((expected.to_owned(), changes.to_owned()));
+        assert_eq!(adapted_in(dialect, provider, model, body), expected, "{body}");
+    };
+    let (sonnet, thinks) = ("claude-sonnet-4-5", r#""thinking":{"type":"enabled","budget_tokens":2048}"#);
+    let messages = |rest: &str| format!("{{{thinks}{rest}}}");
+    let anthropic = |rest: &str, left: &str, changes: &str| {
+        check(Dialect::Anthropic, "anthropic", sonnet, &messages(rest), &messages(left), changes);
+    };
+    anthropic(r#","temperature":0.2"#, "", "temperature dropped");
+    anthropic(r#","top_k":5, "top_p":0.5,"x":1"#, r#","x":1"#, "top_p dropped, top_k dropped");
+    for fine in [r#","temperature":1.0"#, r#","top_p":0.97"#, r#","tool_choice":{"type":"auto"}"#] {
+        same(Dialect::Anthropic, "anthropic", sonnet, &messages(fine));
+    }
+    let forced = messages(r#","tool_choice":{"type":"any"}"#);
+    assert_eq!(adapted_in(Dialect::Anthropic, "anthropic", sonnet, &forced), Err("tool_choice.type".to_owned()));
+    for off in [r#"{"temperature":0.2,"top_k":5}"#, r#"{"thinking":{"type":"disabled"},"top_p":0.2}"#] {
+        same(Dialect::Anthropic, "anthropic", sonnet, off);
+    }
+    let both = r#"{"temperature":0.2,"top_p":0.9}"#;
+    check(Dialect::Anthropic, "anthropic", sonnet, both, r#"{"temperature":0.2}"#, "top_p dropped");
+    same(Dialect::Anthropic, "anthropic", "claude-3-5-sonnet-20241022", both);
+    check(
+        Dialect::Anthropic,
+        "anthropic",
+        "claude-opus-4-7",
+        &messages(r#","temperature":1"#),
+        r#"{"thinking":{"type":"adaptive"}}"#,
+        r#"thinking set to {"type":"adaptive"}, temperature dropped"#,
+    );
+    same(Dialect::Anthropic, "anthropic", "claude-opus-4-7", r#"{"thinking":{"type":"adaptive"}}"#);
+    same(Dialect::Anthropic, "anthropic", "claude-opus-4-7", "{}");
+    let cold = r#"{"temperature":0.2}"#;
+    check(Dialect::OpenaiResponses, "openai", "o3", cold, "{}", "temperature dropped");
+    same(Dialect::OpenaiResponses, "openai", "gpt-5.2", cold);
+    let hard = r#"{"reasoning":{"effort":"high"},"temperature":0.2}"#;
+    let left = r#"{"reasoning":{"effort":"high"}}"#;
+    check(Dialect::OpenaiResponses, "openai", "gpt-5.2", hard, left, "temperature dropped");
+    check(Dialect::OpenaiResponses, "openai", "gpt-4.1", left, "{}", "reasoning dropped");
+    same(Dialect::OpenaiChat, "openai", "gpt-5.1", r#"{"temperature":0.2,"reasoning_effort":"none"}"#);
+    let state = r#"{"previous_response_id":"resp_1"}"#;
+    let refused = Err("previous_response_id".to_owned());
+    assert_eq!(adapted_in(Dialect::OpenaiResponses, "ollama", "qwen3", state), refused);
+}
+
+#[test]
 fn nobody_else_says_what_was_changed() {
     let mut headers = HeaderMap::new();
     headers.insert(HEADER, HeaderValue::from_static("lies"));
@@ -160,7 +216,7 @@ fn bodies() -> impl Strategy<Value = (Vec<(usize, Value)>, String)> {
 proptest! {
     #[test]
     fn what_is_left_is_json_with_every_other_value_as_it_was((members, text) in bodies()) {
-                let quirks = CATALOGUE.entry("openai").and_then(|entry| entry.quirks("o3")).expect("quirks");
+                let quirks = CATALOGUE.entry("openai").and_then(|entry| entry.quirks(Dialect::OpenaiChat, "o3")).expect("quirks");
         let adapted = adapt(Bytes::from(text.clone()), quirks).expect("nothing is refused");
         let left: Value = serde_json::from_slice(&adapted.body).expect("JSON");
         let has_new = members.iter().any(|(name, _)| NAMES[*name] == "max_completion_tokens");

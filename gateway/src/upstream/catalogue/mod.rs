@@ -13,6 +13,6 @@ mod read;
 pub use pattern::Pattern;
 pub use prices::shipped_prices;
 pub use provider::{Auth, Catalogue, Exposure, KeepAlive, Provider, Reasoning, UsageAt};
-pub use quirks::{Act, Echo, Parameter, Quirks, Switch, Thinking};
+pub use quirks::{Act, Condition, Echo, Parameter, Quirks, Switch, Thinking};
 pub use read::load;
 pub use signal::Signal;

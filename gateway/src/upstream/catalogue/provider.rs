@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::{Quirks, Signal};
+use crate::exchange::Dialect;
 
 /// All providers.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ pub struct Provider {
     pub relays: bool,
     /// Errors that are its content filter's.
     pub blocks: Vec<Signal>,
-    /// What holds for which models; the first whose pattern matches counts, alone.
+    /// What holds for which models in which dialect; the first that matches counts, alone.
     pub models: Vec<Quirks>,
     /// Month or day on which this entry was last compared with its sources.
     pub checked: String,
@@ -90,10 +91,10 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// What holds for a model, by its name at this provider.
+    /// What holds for a model, by its name at this provider, where it is spoken to in a dialect.
     #[must_use]
-    pub fn quirks(&self, model: &str) -> Option<&Quirks> {
-        self.models.iter().find(|quirks| quirks.matches(model))
+    pub fn quirks(&self, dialect: Dialect, model: &str) -> Option<&Quirks> {
+        self.models.iter().find(|quirks| quirks.matches(dialect, model))
     }
 }
 
@@ -146,4 +147,6 @@ pub enum KeepAlive {
     Comments,
     /// Empty lines before a whole reply.
     EmptyLines,
+    /// Events of their own without meaning, as Messages' `ping`.
+    Pings,
 }

@@ -4,12 +4,15 @@ use serde_json::Value as Json;
 
 use super::Pattern;
 use crate::config::{Shared, Table};
+use crate::exchange::Dialect;
 
 /// What holds for some models.
 #[derive(Debug, Clone)]
 pub struct Quirks {
     /// Which models, by their names at the provider.
     pub models: Vec<Pattern>,
+    /// The dialect that they are spoken to in.
+    pub dialect: Dialect,
     /// How it is said that they think, where it can be said.
     pub thinking: Option<Thinking>,
     /// Whether thinking is refused unless the reply is streamed; the gateway then asks for a stream and gathers it.
@@ -27,10 +30,10 @@ pub struct Quirks {
 }
 
 impl Quirks {
-    /// Whether they are a model's.
+    /// Whether they are a model's that is spoken to in a dialect.
     #[must_use]
-    pub fn matches(&self, model: &str) -> bool {
-        self.models.iter().any(|pattern| pattern.matches(model))
+    pub fn matches(&self, dialect: Dialect, model: &str) -> bool {
+        self.dialect == dialect && self.models.iter().any(|pattern| pattern.matches(model))
     }
 
     /// Whether a request may have to be changed at all.
@@ -56,7 +59,11 @@ impl Quirks {
         if !self.ignored.is_empty() {
             lines.push(format!("{} without effect", self.ignored.join(", ")));
         }
-        lines.into_iter().map(|line| format!("{}: {line}", models.join(", "))).collect()
+        let spoken = match self.dialect {
+            Dialect::OpenaiChat => String::new(),
+            other => format!(" ({})", other.name()),
+        };
+        lines.into_iter().map(|line| format!("{}{spoken}: {line}", models.join(", "))).collect()
     }
 }
 
@@ -96,8 +103,21 @@ pub struct Parameter {
     pub name: String,
     /// Values that are taken; any other is acted on.
     pub takes: Vec<Json>,
+    /// Numbers from here on are taken, too.
+    pub at_least: Option<f64>,
+    /// What else the request must say for anything to be done.
+    pub when: Option<Condition>,
     /// What is done.
     pub act: Act,
+}
+
+/// What a request must say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// A parameter; `outer.inner` is inside an object.
+    pub name: String,
+    /// Values that it must have, any of them; none means that it is there at all.
+    pub is: Vec<Json>,
 }
 
 /// What is done with a parameter that is not taken.
@@ -115,24 +135,32 @@ pub enum Act {
 
 impl std::fmt::Display for Parameter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, takes, act } = self;
+        let Self { name, takes, at_least, when, act } = self;
+        let any = |values: &[Json]| values.iter().map(Json::to_string).collect::<Vec<_>>().join(" or ");
         match act {
             Act::Drop => write!(formatter, "{name} dropped")?,
             Act::Rename(to) => write!(formatter, "{name} sent as {to}")?,
             Act::Set(value) => write!(formatter, "{name} set to {value}")?,
             Act::Refuse(_) => write!(formatter, "{name} refused")?,
         }
-        if !takes.is_empty() {
-            let takes: Vec<String> = takes.iter().map(Json::to_string).collect();
-            write!(formatter, " unless {}", takes.join(" or "))?;
+        match at_least {
+            Some(least) => write!(formatter, " unless at least {least}")?,
+            None if takes.is_empty() => {}
+            None => write!(formatter, " unless {}", any(takes))?,
         }
-        Ok(())
+        match when {
+            None => Ok(()),
+            Some(Condition { name, is }) if is.is_empty() => write!(formatter, " where {name} is given"),
+            Some(Condition { name, is }) => write!(formatter, " where {name} is {}", any(is)),
+        }
     }
 }
 
-/// Reads what holds for some models.
-pub(super) fn read(table: &mut Table, shared: &mut Shared<'_>) -> Quirks {
+/// Reads what holds for some models; in the provider's main dialect, where it names none.
+pub(super) fn read(table: &mut Table, main: Dialect, shared: &mut Shared<'_>) -> Quirks {
     let models = super::read::patterns(table, shared);
+    let words = Dialect::ALL.map(|dialect| (dialect.name(), dialect));
+    let dialect = table.choice("dialect", &words, main.name(), shared).unwrap_or(main);
     let words = [("never", Echo::Never), ("with_tools", Echo::WithTools), ("ignored", Echo::Ignored)];
     let echo = table.choice("echo_reasoning", &words, "ignored", shared).unwrap_or(Echo::Ignored);
     let thinking = thinking(table, shared);
@@ -151,7 +179,11 @@ pub(super) fn read(table: &mut Table, shared: &mut Shared<'_>) -> Quirks {
     table.note("roles", roles.iter().map(|(from, to)| (from.clone(), Json::from(to.clone()))).collect::<Json>());
     let ignored = table.texts("ignored", &[], shared);
     let source = table.text("source", shared);
-    Quirks { models, thinking, thinks_streamed_only, echo, parameters, roles, ignored, source }
+    if dialect != Dialect::OpenaiChat && (thinking.is_some() || echo != Echo::Ignored || !roles.is_empty()) {
+        let message = "`thinking`, `echo_reasoning` and `roles` are known of Chat Completions only";
+        shared.mistake(table.place_of("dialect"), message, None);
+    }
+    Quirks { models, dialect, thinking, thinks_streamed_only, echo, parameters, roles, ignored, source }
 }
 
 fn thinking(table: &mut Table, shared: &mut Shared<'_>) -> Option<Thinking> {
@@ -179,6 +211,13 @@ fn parameter(entry: &mut Table, shared: &mut Shared<'_>) -> Option<Parameter> {
     let to = entry.text("to", shared);
     let because = entry.text("because", shared);
     let takes = entry.texts("takes", &[], shared).iter().filter_map(|text| json(text)).collect();
+    let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+    let at_least = entry.parsed("at_least", "a number", number, shared);
+    let is: Vec<Json> = entry.texts("is", &[], shared).iter().filter_map(|text| json(text)).collect();
+    let when = entry.text("when", shared).map(|name| Condition { name, is: is.clone() });
+    if when.is_none() && !is.is_empty() {
+        shared.mistake(entry.place_of("is"), "`is` needs `when`, the parameter that must be so", None);
+    }
     if given.len() != 1 {
         let hint = Some(format!("give one of {}", VERBS.map(|verb| format!("`{verb}`")).join(", ")));
         shared.mistake(entry.place(), "a parameter needs exactly one thing that is done with it", hint);
@@ -205,5 +244,5 @@ fn parameter(entry: &mut Table, shared: &mut Shared<'_>) -> Option<Parameter> {
         (.., Some(name)) => (name, Act::Refuse(because.or_else(|| missing("because", shared))?)),
         (None, None, None, None) => return None,
     };
-    Some(Parameter { name, takes, act })
+    Some(Parameter { name, takes, at_least, when, act })
 }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{Auth, Catalogue, Exposure, KeepAlive, Pattern, Provider, Reasoning, Signal, UsageAt, quirks};
 use crate::config::{Environment, FilePlace, Mistake, Node, Shared, Table, Tree, nearest, parse_tree};
+use crate::exchange::Dialect;
 
 /// The shipped catalogue.
 const SHIPPED: &str = include_str!("providers.yaml");
@@ -139,6 +140,11 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
     let dialect = dialect(table, shared);
     let base_url = table.parsed("base_url", "a URL without a slash at its end", url, shared);
     let speaks: BTreeMap<String, String> = table.texts_by_name("speaks", shared).into_iter().collect();
+    for name in speaks.keys().filter(|name| Dialect::named(name).is_none()) {
+        let message = format!("`{name}` is not a dialect that the gateway speaks");
+        let known = Dialect::ALL.map(Dialect::name).join(", ");
+        shared.mistake(table.place_of("speaks"), message, Some(format!("known: {known}")));
+    }
     table.note("speaks", speaks.iter().map(|(name, url)| (name.clone(), Json::from(url.clone()))).collect::<Json>());
     let words = [("bearer", Auth::Bearer), ("api-key", Auth::ApiKey), ("x-api-key", Auth::XApiKey)];
     let auth = table.choice("auth", &words, "bearer", shared);
@@ -149,7 +155,8 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
     let limit_headers = table.texts("limit_headers", &[], shared);
     let relays = table.flag("relays", false, shared);
     let blocks = each(table, "blocks", shared, Signal::read);
-    let models = each(table, "models", shared, |entry, shared| Some(quirks::read(entry, shared)));
+    let main = dialect.as_deref().and_then(Dialect::named).unwrap_or(Dialect::OpenaiChat);
+    let models = each(table, "models", shared, |entry, shared| Some(quirks::read(entry, main, shared)));
     let is_date = |text: &str| (month(text) || day(text)).then(|| text.to_owned());
     let checked = table.parsed("checked", "a month such as 2026-11 or a day such as 2026-11-26", is_date, shared);
     if checked.is_none() && !table.has("checked") {
@@ -205,9 +212,10 @@ fn keep_alive(table: &mut Table, shared: &mut Shared<'_>) -> Vec<KeepAlive> {
         match word.as_str() {
             "comments" => habits.push(KeepAlive::Comments),
             "empty_lines" => habits.push(KeepAlive::EmptyLines),
+            "pings" => habits.push(KeepAlive::Pings),
             _ => {
                 let message = format!("`{word}` is no habit of keeping alive");
-                let hint = Some("known: comments, empty_lines".to_owned());
+                let hint = Some("known: comments, empty_lines, pings".to_owned());
                 shared.mistake(table.place_of("keep_alive"), message, hint);
             }
         }

@@ -154,6 +154,12 @@ mod tests {
         );
         check("zhipu", 400, r#"{"error":{"code":1301,"message":"x"}}"#, true);
         check("openai", 400, r#"{"error":{"code":"content_policy_violation","message":"x"}}"#, true);
+        for provider in ["openai", "azure-openai", "openai-compatible", "openrouter"] {
+            check(provider, 400, r#"{"error":{"code":"invalid_prompt","message":"x"}}"#, true);
+        }
+        check("openai-compatible", 400, r#"{"error":{"code":"content_filter","message":"x"}}"#, true);
+        let anthropic = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Output blocked by content filtering policy"}}"#;
+        check("anthropic", 400, anthropic, true);
         check(
             "openrouter",
             403,

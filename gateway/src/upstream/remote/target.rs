@@ -80,12 +80,12 @@ impl Target {
         self.timeouts
     }
 
-    /// Changes a request's body to what a model here takes. The catalogue knows that of Chat Completions.
+    /// Changes a request's body to what a model here takes in the dialect that it is spoken to in.
     ///
     /// # Errors
     /// It cannot be changed so without asking for something else.
     pub(crate) fn adapt(&self, body: Bytes, model: &str, dialect: Dialect) -> Result<Adapted, Error> {
-        let quirks = self.quirks.iter().find(|quirks| dialect == Dialect::OpenaiChat && quirks.matches(model));
+        let quirks = self.quirks.iter().find(|quirks| quirks.matches(dialect, model));
         match quirks.filter(|quirks| !quirks.change_nothing()) {
             Some(quirks) => adapt(body, quirks),
             None => Ok(Adapted { body, changes: Vec::new(), gathers: false }),

@@ -40,8 +40,10 @@ fn the_shipped_catalogue_is_valid_and_whole() {
     assert_eq!(url("openai").as_deref(), Some("https://api.openai.com/v1"));
     assert_eq!((url("openai-compatible"), url("azure-openai")), (None, None));
     assert_eq!(catalogue.providers().next().map(|first| first.name.as_str()), Some("openai-compatible"));
-    let echo =
-        |name: &str, model: &str| catalogue.entry(name).and_then(|entry| entry.quirks(model)).map(|quirks| quirks.echo);
+    let echo = |name: &str, model: &str| {
+        let quirks = catalogue.entry(name).and_then(|entry| entry.quirks(Dialect::OpenaiChat, model));
+        quirks.map(|quirks| quirks.echo)
+    };
     assert_eq!(echo("deepseek", "deepseek-reasoner"), Some(Echo::WithTools));
     assert_eq!(echo("deepseek-r1", "deepseek-reasoner"), Some(Echo::Never));
     assert_eq!(echo("vllm", "anything"), None);
@@ -64,6 +66,12 @@ fn a_bad_catalogue_is_told_whole_and_with_lines() {
         thinks_streamed_only: true
     checked: 2026-13
   - {name: b, extends: deepseak, dialect: openai-chat, checked: 2026-11, source: x}
+  - {name: c, dialect: openai-chat, speaks: {fax: ''}, checked: 2026-11, source: x, models: [{match: [a], dialect: telex}]}
+  - name: d
+    dialect: anthropic
+    models:
+      - {dialect: openai-responses, match: ['*'], echo_reasoning: never}
+      - {match: ['*'], parameters: [{drop: a, is: [b]}, {drop: a, at_least: much}]}
 prices: []
 ";
     let told = own(text).map(|_| ()).unwrap_err();
@@ -88,6 +96,11 @@ prices: []
         "own.yaml:14:5: provider `b` stands twice",
         "no shipped provider is named `deepseak`\n  hint: did you mean `deepseek`?",
         "unknown key `prices`",
+        "own.yaml:15:45: `fax` is not a dialect",
+        "`openai-embeddings`, not `telex`",
+        "`is` needs `when`",
+        "providers.models[1].parameters[1].at_least must be a number",
+        "own.yaml:19:19: `thinking`, `echo_reasoning` and `roles` are known of Chat Completions only",
     ] {
         assert!(told.contains(part), "{part}:\n{told}");
     }
