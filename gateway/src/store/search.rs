@@ -2,10 +2,12 @@
 //! not indexed yet is read, up to a bound, and what was not looked at is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use serde::Serialize;
 use sqlx::{PgConnection, query, query_as, query_scalar};
-use time::{Date, Duration, UtcOffset};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::records::{Filter, Id, Record, load};
@@ -228,7 +230,12 @@ pub async fn index(store: &Store) -> Result<Option<usize>, Error> {
     let ids: Vec<Id> = leaves.iter().filter_map(|(_, leaf)| ended(leaf)).collect();
     let mut indexed = 0;
     for some in by_day(&mut transaction, ids).await?.chunks(PAGE) {
-        indexed += insert(&mut transaction, &traces(store, some, Parts::Texts).await?).await?;
+        let traces = traces(store, some, Parts::Texts).await?;
+        // What is shipped and sealed meanwhile shares this thread.
+        let words =
+            spawn_blocking(move || indexed_words(&traces)).await.map_err(|error| Error::Refused(error.to_string()))?;
+        indexed += words.len();
+        insert(&mut transaction, words).await?;
     }
     query("UPDATE searched SET next = $1").bind(last + 1).execute(&mut *transaction).await?;
     transaction.commit().await?;
@@ -255,16 +262,22 @@ async fn by_day(connection: &mut PgConnection, ids: Vec<Id>) -> Result<Vec<Id>, 
     Ok(kept)
 }
 
-async fn insert(connection: &mut PgConnection, traces: &[Trace]) -> Result<usize, Error> {
-    let (mut exchanges, mut times, mut words) = (Vec::new(), Vec::new(), Vec::new());
-    for trace in traces.iter().filter(|trace| !trace.payloads.is_empty()) {
-        let Some(at) = occurred_at(trace.record.exchange) else { continue };
-        exchanges.push(trace.record.exchange);
-        times.push(at);
-        // No word holds a space, so that one text carries them all.
-        words.push(words_of(trace).into_iter().collect::<Vec<_>>().join(" "));
-    }
-    let inserted = exchanges.len();
+/// A row of `search`; no word holds a space, so that one text carries them all.
+type WordsRow = (Uuid, OffsetDateTime, String);
+
+/// The words of exchanges of which texts are kept.
+fn indexed_words(traces: &[Trace]) -> Vec<WordsRow> {
+    let kept = traces.iter().filter(|trace| !trace.payloads.is_empty());
+    let row = |trace: &Trace| {
+        let exchange = trace.record.exchange;
+        Some((exchange, occurred_at(exchange)?, words_of(trace).iter().collect::<Vec<_>>().join(" ")))
+    };
+    kept.filter_map(row).collect()
+}
+
+async fn insert(connection: &mut PgConnection, rows: Vec<WordsRow>) -> Result<(), Error> {
+    let (exchanges, (times, words)): (Vec<Uuid>, (Vec<OffsetDateTime>, Vec<String>)) =
+        rows.into_iter().map(|(exchange, at, words)| (exchange, (at, words))).unzip();
     query(
         "INSERT INTO search (exchange, occurred_at, words)
          SELECT exchange, occurred_at, string_to_array(words, ' ')
@@ -276,94 +289,143 @@ async fn insert(connection: &mut PgConnection, traces: &[Trace]) -> Result<usize
     .bind(words)
     .execute(connection)
     .await?;
-    Ok(inserted)
+    Ok(())
 }
 
 fn holds(trace: &Trace, wanted: &[String]) -> bool {
     let words = words_of(trace);
-    wanted.iter().all(|word| words.contains(word))
+    wanted.iter().all(|word| words.holds(word))
 }
 
 /// The words of all texts of an exchange.
-fn words_of(trace: &Trace) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    let texts = trace.prompt().unwrap_or_default().into_iter().chain(trace.reply().unwrap_or_default());
-    for text in texts {
-        for word in Words::of(&text.text) {
-            if words.len() >= MOST_WORDS {
-                return words;
-            }
-            word.indexed(&mut words);
-        }
+fn words_of(trace: &Trace) -> Bag {
+    let mut bag = Bag::default();
+    for text in trace.prompt().unwrap_or_default().into_iter().chain(trace.reply().unwrap_or_default()) {
+        bag.add(&text.text);
     }
-    words
+    bag.settle();
+    bag
 }
 
 /// What must stand in an index for a text to be found: words, and for scripts without spaces pairs of characters.
 fn wanted(text: &str) -> Vec<String> {
     let mut wanted = BTreeSet::new();
-    for word in Words::of(text) {
+    for word in Words(text) {
         match word {
-            Word::Plain(word) => drop(wanted.insert(word)),
-            Word::Dense(run) => match run.as_slice() {
-                [single] => drop(wanted.insert(single.to_string())),
-                run => wanted.extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
+            Word::Plain(word) => {
+                let mut folded = String::new();
+                fold(word, &mut folded);
+                wanted.insert(folded);
+            }
+            Word::Dense(run) => match run.chars().count() {
+                1 => drop(wanted.insert(run.to_owned())),
+                _ => wanted.extend(pairs(run).map(str::to_owned)),
             },
         }
     }
     wanted.into_iter().collect()
 }
 
-/// A word, or a run of a script that is written without spaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Word {
-    Plain(String),
-    Dense(Vec<char>),
+/// Different words in one piece of memory: an exchange has thousands, and most of them several times.
+#[derive(Default)]
+struct Bag {
+    text: String,
+    /// Where words stand in `text`; in order and each once when it has settled.
+    words: Vec<Range<usize>>,
+    full: bool,
 }
 
-impl Word {
-    fn indexed(self, words: &mut BTreeSet<String>) {
-        match self {
-            Self::Plain(word) => drop(words.insert(word)),
-            Self::Dense(run) => {
-                words.extend(run.iter().map(char::to_string));
-                words.extend(run.windows(2).map(|pair| pair.iter().collect::<String>()));
+impl Bag {
+    /// Adds the words of a text, until there are too many.
+    fn add(&mut self, text: &str) {
+        for word in Words(text) {
+            match word {
+                Word::Plain(word) => self.put(|text| fold(word, text)),
+                Word::Dense(run) => {
+                    for (at, c) in run.char_indices() {
+                        self.put(|text| text.push_str(run.get(at..at + c.len_utf8()).unwrap_or_default()));
+                    }
+                    pairs(run).for_each(|pair| self.put(|text| text.push_str(pair)));
+                }
+            }
+            if self.full {
+                return;
             }
         }
     }
+
+    fn put(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        self.words.push(start..self.text.len());
+        if self.words.len() >= 2 * MOST_WORDS {
+            self.settle();
+            self.full |= self.words.len() >= MOST_WORDS;
+        }
+    }
+
+    fn settle(&mut self) {
+        let word = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
+        self.words.sort_unstable_by(|one, other| word(one).cmp(word(other)));
+        self.words.dedup_by(|one, other| word(one) == word(other));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().filter_map(|range| self.text.get(range.clone()))
+    }
+
+    fn holds(&self, wanted: &str) -> bool {
+        self.words.binary_search_by(|range| self.text.get(range.clone()).unwrap_or_default().cmp(wanted)).is_ok()
+    }
+}
+
+/// A word as it stands, or a run of a script that is written without spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word<'a> {
+    Plain(&'a str),
+    Dense(&'a str),
 }
 
 /// Words of a text, in its order.
-struct Words<'a>(std::iter::Peekable<std::str::Chars<'a>>);
+struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
-    fn of(text: &'a str) -> Self {
-        Self(text.chars().peekable())
-    }
-
-    fn run(&mut self, fits: impl Fn(char) -> bool) -> Vec<char> {
-        let mut run = Vec::new();
-        while let Some(c) = self.0.next_if(|c| fits(*c)) {
-            run.push(c);
-        }
+    fn run(&mut self, fits: impl Fn(char) -> bool) -> &'a str {
+        let (run, rest) = self.0.split_at(self.0.find(|c| !fits(c)).unwrap_or(self.0.len()));
+        self.0 = rest;
         run
     }
 }
 
-impl Iterator for Words<'_> {
-    type Item = Word;
+impl<'a> Iterator for Words<'a> {
+    type Item = Word<'a>;
 
-    fn next(&mut self) -> Option<Word> {
+    fn next(&mut self) -> Option<Word<'a>> {
         self.run(|c| !c.is_alphanumeric());
-        let first = *self.0.peek()?;
-        if is_dense(first) {
-            return Some(Word::Dense(self.run(is_dense)));
-        }
-        let run = self.run(|c| c.is_alphanumeric() && !is_dense(c));
-        let mut word: String = run.into_iter().flat_map(char::to_lowercase).collect();
-        word.truncate(word.floor_char_boundary(LONGEST));
-        Some(Word::Plain(word))
+        let first = self.0.chars().next()?;
+        Some(match is_dense(first) {
+            true => Word::Dense(self.run(is_dense)),
+            false => Word::Plain(self.run(|c| c.is_alphanumeric() && !is_dense(c))),
+        })
     }
+}
+
+/// Neighbours in a run, two by two.
+fn pairs(run: &str) -> impl Iterator<Item = &str> {
+    let ends = run.char_indices().skip(1).map(|(at, c)| at + c.len_utf8());
+    run.char_indices().zip(ends).filter_map(|((start, _), end)| run.get(start..end))
+}
+
+/// Writes a word in small letters, its beginning where it is too long.
+fn fold(word: &str, into: &mut String) {
+    let start = into.len();
+    // A small letter may be longer than its capital, never by that much.
+    let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
+    match word.is_ascii() {
+        true => into.extend(word.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
+        false => into.extend(word.chars().flat_map(char::to_lowercase)),
+    }
+    into.truncate(into.floor_char_boundary(start + LONGEST));
 }
 
 /// Scripts that are written without spaces: Han, Kana, Thai, Lao, Khmer, Burmese.
@@ -381,9 +443,10 @@ mod tests {
     #[test]
     fn texts_fall_into_words_and_pairs() {
         let indexed = |text: &str| {
-            let mut words = BTreeSet::new();
-            Words::of(text).for_each(|word| word.indexed(&mut words));
-            words.into_iter().collect::<Vec<_>>()
+            let mut bag = Bag::default();
+            bag.add(text);
+            bag.settle();
+            bag.iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(indexed("Hello, HELLO world-7"), ["7", "hello", "world"]);
         assert_eq!(indexed("六四R1"), ["r1", "六", "六四", "四"]);
@@ -391,6 +454,10 @@ mod tests {
         assert!(indexed("— … \u{0}").is_empty());
         assert_eq!(wanted("天安门 1989"), ["1989", "天安", "安门"]);
         assert_eq!(wanted("门"), ["门"]);
-        assert!(indexed(&"a".repeat(500)).iter().all(|word| word.len() == LONGEST));
+        assert!(indexed(&"A".repeat(500)).iter().all(|word| word.len() == LONGEST));
+        assert!(indexed(&"İ".repeat(500)).iter().all(|word| word.len() <= LONGEST));
+        let many: String = (0..50_000).map(|n| format!("w{n} ")).collect();
+        assert!((MOST_WORDS..=2 * MOST_WORDS).contains(&indexed(&many).len()));
+        assert_eq!(indexed(&"again and again ".repeat(50_000)), ["again", "and"]);
     }
 }
