@@ -5,7 +5,9 @@ mod dialects;
 mod errors;
 mod evidence;
 mod golden;
+mod golden_pairs;
 mod providers;
+mod tool_calls;
 mod transport;
 
 mod audit;
