@@ -26,7 +26,7 @@ use crate::{keyring, store, tokens};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
-/// How often it is looked whether records are older than they may be, and whether a day is over.
+/// How often it is looked whether records are older than they may be.
 const RETAIN: Duration = Duration::from_secs(3600);
 
 /// How often it is looked whether there are texts to index.
