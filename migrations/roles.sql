@@ -44,7 +44,9 @@ GRANT SELECT, INSERT ON stream TO candor_writer;
 GRANT UPDATE (last_sequence, heartbeat, closed) ON stream TO candor_writer;
 GRANT INSERT ON pending, event, document TO candor_writer;
 GRANT SELECT ON ledger, document, event, caller_key, payload_kept TO candor_writer;
-GRANT SELECT, INSERT ON search, searchable TO candor_writer;
+GRANT SELECT, INSERT ON search TO candor_writer;
+GRANT SELECT ON leaf, searched TO candor_writer;
+GRANT UPDATE (next) ON searched TO candor_writer;
 -- Sums of what callers took: each gateway writes its own, and old ones are of no use.
 GRANT SELECT, INSERT, UPDATE, DELETE ON spent TO candor_writer;
 
@@ -62,7 +64,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON held TO candor_privacy;
 GRANT SELECT, INSERT ON erasure TO candor_privacy;
 GRANT UPDATE (approved_by, done_at) ON erasure TO candor_privacy;
 GRANT INSERT ON pending, event TO candor_privacy;
-GRANT SELECT, DELETE ON search, searchable TO candor_privacy;
+GRANT SELECT, DELETE ON search TO candor_privacy;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO candor_reader;
 REVOKE SELECT ON caller_key FROM candor_reader;

@@ -7,6 +7,7 @@ pub(crate) mod script;
 pub(crate) mod upstream;
 pub(crate) mod vendors;
 
+pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod raw;
 pub(crate) mod sse;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::dialects::{CHAT, MESSAGES, RESPONSES, Spoken};
 use crate::harness::gateway::{Gateway, Setup, candor};
 use crate::harness::model;
 use crate::harness::sse::Events;
@@ -45,6 +46,86 @@ async fn a_local_model_says_the_same_whole_and_streamed() {
     let streamed = Events::read(&gateway.client().http2().chat(&ask(true)).await.bytes().await);
     assert_eq!(whole["choices"][0]["message"]["content"].as_str(), Some(&*streamed.text(0, "content")), "{whole}");
     assert_eq!(whole["object"], "chat.completion");
+}
+
+/// The same question in a dialect: short, with a tool, and with a call of it in the history.
+fn ask_in(spoken: Spoken, stream: bool) -> Value {
+    let mut body = spoken.ask(stream);
+    let history = match spoken {
+        RESPONSES => {
+            body["max_output_tokens"] = 16.into();
+            json!([
+                {"role": "user", "content": "Hello"},
+                {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{\"city\":\"Porto\"}"},
+                {"type": "function_call_output", "call_id": "call_1", "output": "7"},
+            ])
+        }
+        MESSAGES => json!([
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Porto"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "7"}]},
+        ]),
+        _ => json!([
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{\"city\":\"Porto\"}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "7"},
+        ]),
+    };
+    if spoken != RESPONSES {
+        body["max_tokens"] = 16.into();
+    }
+    body[if spoken == RESPONSES { "input" } else { "messages" }] = history;
+    body["temperature"] = 0.into();
+    body
+}
+
+#[tokio::test]
+async fn a_local_model_speaks_every_dialect_and_says_the_same() {
+    let gateway = gateway().await;
+    let first = gateway.client().post_to(CHAT.path, &ask_in(CHAT, false)).await;
+    let (status, text) = (first.status, first.text().await);
+    assert_eq!(status, 200, "{text}");
+    let first = CHAT.hear(&text, false);
+    assert!(!first.said.answer.is_empty() && first.prompt > 5, "{text}");
+    for spoken in [RESPONSES, MESSAGES] {
+        for stream in [false, true] {
+            let what = format!("{}, stream: {stream}", spoken.name);
+            let answer = gateway.client().post_to(spoken.path, &ask_in(spoken, stream)).await;
+            let (status, id, dropped) = (answer.status, answer.id(), answer.header("x-candor-dropped").to_owned());
+            let text = answer.text().await;
+            assert_eq!((status, dropped.as_str()), (200, ""), "{what}: {text}");
+            let heard = spoken.hear(&text, stream);
+            assert_eq!((&heard.said, heard.prompt, heard.over), (&first.said, first.prompt, true), "{what}: {text}");
+            // The model never ends by itself: the bound does.
+            let reason = if spoken == RESPONSES { "max_output_tokens" } else { "max_tokens" };
+            assert_eq!((first.reason.as_str(), heard.reason.as_str()), ("length", reason), "{what}: {text}");
+            let record = gateway.record(&id).await;
+            assert_eq!((&record["ending"], &record["dialect"]), (&json!("complete"), &json!(spoken.name)), "{what}");
+            assert_eq!(record["completion_tokens"], 16, "{what}: {record}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_engine_cannot_do_is_refused_in_every_dialect() {
+    let gateway = gateway().await;
+    let mut forced = ask_in(RESPONSES, false);
+    forced["tool_choice"] = "required".into();
+    let answer = gateway.client().post_to(RESPONSES.path, &forced).await;
+    let (status, told) = (answer.status, answer.json().await);
+    assert_eq!((status, &told["error"]["param"]), (400, &json!("tool_choice")), "{told}");
+    let mut forced = ask_in(MESSAGES, true);
+    forced["tool_choice"] = json!({"type": "tool", "name": "weather"});
+    let answer = gateway.client().post_to(MESSAGES.path, &forced).await;
+    let (status, told) = (answer.status, answer.json().await);
+    assert_eq!((status, &told["error"]["type"]), (400, &json!("invalid_request_error")), "{told}");
+    assert!(told["error"]["message"].as_str().is_some_and(|text| text.contains("tool_choice")), "{told}");
+    let mut long = ask_in(MESSAGES, false);
+    long["messages"] = json!([{"role": "user", "content": "word ".repeat(200)}]);
+    let answer = gateway.client().post_to(MESSAGES.path, &long).await;
+    assert_eq!((answer.status, &answer.json().await["type"]), (400, &json!("error")));
 }
 
 #[tokio::test]

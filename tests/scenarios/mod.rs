@@ -5,8 +5,10 @@ mod dialects;
 mod errors;
 mod evidence;
 mod golden;
+mod golden_pairs;
 mod providers;
 mod speakers;
+mod tool_calls;
 mod transport;
 
 mod audit;

@@ -20,14 +20,17 @@ use crate::record::{Shipper, wall_clock};
 use crate::snapshot::Snapshot;
 use crate::store::events::policy;
 use crate::store::retention::{Dropped, enforce};
-use crate::store::search::index_a_day;
+use crate::store::search;
 use crate::store::{Store, migrate};
 use crate::{keyring, store, tokens};
 
 /// How long a start waits for a database that is there but slow.
 const FIRST: Duration = Duration::from_secs(10);
-/// How often it is looked whether records are older than they may be, and whether a day is over.
+/// How often it is looked whether records are older than they may be.
 const RETAIN: Duration = Duration::from_secs(3600);
+
+/// How often it is looked whether there are texts to index.
+const INDEX: Duration = Duration::from_secs(5);
 /// Changes of rules and settings that may wait for the database.
 const CHANGES: usize = 1024;
 /// How often a database that is away, or cannot be migrated, is tried again.
@@ -215,21 +218,23 @@ async fn ship(
     shipper
 }
 
-/// Indexes the texts of days that are over, where nothing is hidden from the database.
+/// Indexes texts as they are sealed, where nothing is hidden from the database.
 async fn index(store: Store, mut ready: watch::Receiver<bool>) {
     if ready.wait_for(|ready| *ready).await.is_err() {
         return;
     }
     loop {
-        match index_a_day(&store).await {
-            Ok(Some((day, exchanges))) => {
-                tracing::info!(%day, exchanges, "texts of a day can be searched");
-                continue;
+        let began = Instant::now();
+        let pause = match search::index(&store).await {
+            // Half of the time at most: what is on its way into the database comes first.
+            Ok(Some(_)) => began.elapsed(),
+            Ok(None) => INDEX,
+            Err(error) => {
+                tracing::warn!(%error, "indexing waits for the database");
+                INDEX * 12
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "indexing waits for the database"),
-        }
-        tokio::time::sleep(RETAIN).await;
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

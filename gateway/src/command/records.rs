@@ -82,11 +82,11 @@ fn list(arguments: &RecordsList) -> Result<ExitCode, Failure> {
 /// Says how much was looked at: an empty list means little where much was not.
 fn tell(coverage: &Coverage) {
     let Coverage { indexed_days, read, cut } = coverage;
-    print::error(&format!("searched the index of {indexed_days} days and read {read} exchanges of days without one"));
+    print::error(&format!(
+        "searched the index of {indexed_days} days and read {read} exchanges that are not in it yet"
+    ));
     if *cut {
-        print::error(
-            "older exchanges of days without an index were not read; ask for less time, or wait for the index",
-        );
+        print::error("older exchanges that are not in the index yet were not read; wait for the index");
     }
 }
 

@@ -296,6 +296,7 @@ async fn erase_all(
     let mut done = Erased::default();
     for chunk in exchanges.chunks(CHUNK) {
         let mut transaction = store.pool.begin().await?;
+        query(super::search::LOCK).execute(&mut *transaction).await?;
         for exchange in chunk {
             match erase_one(&mut transaction, *exchange).await? {
                 Found::Held => done.held.push(*exchange),

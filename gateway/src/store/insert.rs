@@ -4,16 +4,19 @@
 //! first one stands, hence "do nothing" on a conflict.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query, query_scalar};
 use uuid::Uuid;
 
 use super::leaves::insert_pending;
+use super::packing::{Packed, Packing};
 use super::rows::{
     Batch, BeginRow, EndRow, LossRow, NAME, Nth, PayloadRow, SENTENCE, answer_preview, finishes, fit, micros, promise,
     signed, small,
 };
+use crate::cipher::Keys;
 use crate::exchange::{Evidence, Finding};
 use crate::record::Attempt;
 
@@ -24,20 +27,28 @@ const STATEMENT_BYTES: usize = 16 << 20;
 pub(super) async fn insert_rows(
     connection: &mut PgConnection,
     stream: Uuid,
-    batch: &mut Batch<'_>,
+    mut batch: Batch<'_>,
     log: Uuid,
+    keys: &Arc<Keys>,
 ) -> Result<(), sqlx::Error> {
+    let packing = Packing::start(std::mem::take(&mut batch.payloads), keys.clone());
     let mut inserted = insert_begins(connection, stream, &batch.begins).await?;
     inserted.extend(insert_ends(connection, stream, &batch.ends).await?);
-    if inserted.len() < batch.begins.len() + batch.ends.len() {
-        let inserted: HashSet<i64> = inserted.into_iter().collect();
-        batch.drafts.iter_mut().for_each(|draft| draft.mark_unless(&inserted));
-    }
-    insert_payloads(connection, &batch.payloads).await?;
     insert_findings(connection, &batch.findings).await?;
     insert_evidence(connection, &batch.evidence).await?;
     insert_attempts(connection, &batch.attempts).await?;
     insert_losses(connection, stream, &batch.losses).await?;
+    let packed = packing.finish().await?;
+    for Packed { leaf, commitment, .. } in &packed {
+        if let Some(draft) = batch.drafts.get_mut(*leaf) {
+            draft.parts.push(commitment.clone());
+        }
+    }
+    if inserted.len() < batch.begins.len() + batch.ends.len() {
+        let inserted: HashSet<i64> = inserted.into_iter().collect();
+        batch.drafts.iter_mut().for_each(|draft| draft.mark_unless(&inserted));
+    }
+    insert_payloads(connection, packed.into_iter().map(|payload| payload.row).collect()).await?;
     insert_pending(connection, batch.drafts.iter().map(|draft| draft.leaf(log, stream))).await
 }
 
@@ -182,8 +193,8 @@ async fn insert_ends(
         .await
 }
 
-async fn insert_payloads(connection: &mut PgConnection, rows: &[PayloadRow]) -> Result<(), sqlx::Error> {
-    let mut rest = rows;
+async fn insert_payloads(connection: &mut PgConnection, rows: Vec<PayloadRow>) -> Result<(), sqlx::Error> {
+    let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
         let fitting = rest.iter().take_while(|row| {

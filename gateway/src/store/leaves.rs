@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 
-use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -72,16 +71,22 @@ impl Draft {
     }
 }
 
+/// Leaves that wait in one row at most, so that the sealer takes them in pieces it can hold.
+const TOGETHER: usize = 1_000;
+
 /// Gives leaves to the sealer.
 pub(super) async fn insert_pending(
     connection: &mut PgConnection,
     leaves: impl Iterator<Item = Vec<u8>>,
 ) -> Result<(), sqlx::Error> {
     let leaves: Vec<Vec<u8>> = leaves.collect();
-    query("INSERT INTO pending (bytes) SELECT * FROM unnest($1::bytea[])")
-        .bind(leaves.iter().map(Vec::as_slice).bind_iter())
-        .execute(connection)
-        .await?;
+    for some in leaves.chunks(TOGETHER) {
+        query("INSERT INTO pending (leaves, count) VALUES ($1, $2)")
+            .bind(some)
+            .bind(i32::try_from(some.len()).unwrap_or(i32::MAX))
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
     Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
     Migration { version: 3, name: "add review", text: include_str!("../../../migrations/0003_add_review.sql") },
@@ -28,6 +28,7 @@ const MIGRATIONS: [Migration; 6] = [
         name: "show subject and audit",
         text: include_str!("../../../migrations/0006_show_subject_and_audit.sql"),
     },
+    Migration { version: 8, name: "order by time", text: include_str!("../../../migrations/0008_order_by_time.sql") },
 ];
 
 /// What a run did.
@@ -67,6 +68,13 @@ pub fn newest() -> i32 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
+/// Applies the steps up to a version, as the program of that time did.
+#[cfg(test)]
+pub(super) async fn run_to(store: &Store, version: i32) -> Result<(), Error> {
+    let mut connection = store.pool.acquire().await?;
+    apply(&mut connection, |migration| migration.version <= version).await
+}
+
 async fn apply_locked(session: &mut PgConnection) -> Result<Done, Error> {
     // Waiting is bounded by the session's lock time-out; a step itself may take longer than an ordinary statement.
     sqlx::query("SELECT pg_advisory_lock(7164098311)").execute(&mut *session).await?;
@@ -75,13 +83,18 @@ async fn apply_locked(session: &mut PgConnection) -> Result<Done, Error> {
     if before > newest() {
         return Err(Error::Newer { database: before, program: newest() });
     }
+    apply(session, |migration| migration.version > before).await?;
+    Ok(Done { before, now: newest() })
+}
+
+async fn apply(session: &mut PgConnection, wanted: impl Fn(&Migration) -> bool) -> Result<(), Error> {
     raw_sql(
         "CREATE TABLE IF NOT EXISTS migration (version int PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, \
          applied timestamptz NOT NULL DEFAULT now())",
     )
     .execute(&mut *session)
     .await?;
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > before) {
+    for migration in MIGRATIONS.iter().filter(|migration| wanted(migration)) {
         let mut transaction = session.begin().await?;
         raw_sql(migration.text).execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO migration (version, name, digest) VALUES ($1, $2, $3)")
@@ -93,7 +106,7 @@ async fn apply_locked(session: &mut PgConnection) -> Result<Done, Error> {
         transaction.commit().await?;
         tracing::info!(version = migration.version, name = migration.name, "database migrated");
     }
-    Ok(Done { before, now: newest() })
+    Ok(())
 }
 
 /// The database's version, after a look at whether its steps are this program's.

@@ -24,6 +24,7 @@ pub mod migrate;
 
 mod insert;
 mod leaves;
+mod packing;
 mod partitions;
 mod payload;
 mod rows;

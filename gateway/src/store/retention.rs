@@ -129,7 +129,6 @@ async fn drop_day(
     if exists(&mut transaction, &words).await? {
         drop_table(&mut transaction, &words).await?;
     }
-    query("DELETE FROM searchable WHERE day = $1").bind(first).execute(&mut *transaction).await?;
     let text =
         Text { table: "payload", partition, from: micros(from), until: micros(to), rows, kept: &kept, only: &[] };
     events::add(&mut transaction, log, Kind::RetentionDrop, None, &text).await?;

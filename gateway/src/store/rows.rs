@@ -10,13 +10,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::leaves::{Draft, Salt, begin_text, end_text, loss_text, salt};
-use super::payload::Packer;
-use crate::cipher::{Keys, Place};
+use super::packing::Loose;
 use crate::config::Recording;
 use crate::cost::Cost;
 use crate::exchange::{Channel, Evidence, ExchangeId, Finding, Segment};
 use crate::ledger::hash::Hash;
-use crate::ledger::leaf::{Kind, Part};
+use crate::ledger::leaf::Kind;
 use crate::ledger::row;
 use crate::record::{Attempt, Begin, End, Entry, Frame};
 use crate::thinking::Thinking;
@@ -127,14 +126,12 @@ pub(super) struct Nth<'a, T> {
 pub(super) struct Batch<'a> {
     pub(super) begins: Vec<BeginRow<'a>>,
     pub(super) ends: Vec<EndRow<'a>>,
-    pub(super) payloads: Vec<PayloadRow>,
+    pub(super) payloads: Vec<Loose>,
     pub(super) findings: Vec<Nth<'a, Finding>>,
     pub(super) evidence: Vec<Nth<'a, Evidence>>,
     pub(super) attempts: Vec<Nth<'a, Attempt>>,
     pub(super) losses: Vec<LossRow>,
     pub(super) drafts: Vec<Draft>,
-    packer: Packer,
-    keys: &'a Keys,
 }
 
 impl<'a> Batch<'a> {
@@ -142,7 +139,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub(super) fn of(frames: &'a [Frame], keys: &'a Keys) -> io::Result<Self> {
+    pub(super) fn of(frames: &'a [Frame]) -> io::Result<Self> {
         let mut batch = Self {
             begins: Vec::new(),
             ends: Vec::new(),
@@ -152,8 +149,6 @@ impl<'a> Batch<'a> {
             attempts: Vec::new(),
             losses: Vec::new(),
             drafts: Vec::new(),
-            packer: Packer::default(),
-            keys,
         };
         for frame in frames {
             match &frame.entry {
@@ -170,7 +165,7 @@ impl<'a> Batch<'a> {
                         end: None,
                         salt: salt()?,
                     });
-                    batch.draft_end(frame, Vec::new());
+                    batch.draft_end(frame);
                 }
                 Entry::Loss { count, why } => batch.loss(frame, *count, why.name())?,
             }
@@ -183,11 +178,10 @@ impl<'a> Batch<'a> {
         let preview = begin.preview.as_deref().map(preview);
         let row = BeginRow { key, sequence: signed(frame.sequence), begin, preview, salt: salt()? };
         let hash = Hash::row(&row.salt, row::text(&begin_text(frame.stream, &row)).as_bytes());
-        let mut parts = Vec::new();
-        self.payload(key, "request", std::slice::from_ref(&begin.request), &mut parts)?;
+        self.payload(key, "request", std::slice::from_ref(&begin.request));
         if !begin.headers.is_empty() {
             let headers = serde_json::to_vec(&begin.headers).unwrap_or_default().into();
-            self.payload(key, "headers", &[headers], &mut parts)?;
+            self.payload(key, "headers", &[headers]);
         }
         self.drafts.push(Draft {
             kind: Kind::Begin,
@@ -195,7 +189,7 @@ impl<'a> Batch<'a> {
             sequence: row.sequence,
             time: begin.at,
             row: hash,
-            parts,
+            parts: Vec::new(),
         });
         self.begins.push(row);
         Ok(())
@@ -208,31 +202,30 @@ impl<'a> Batch<'a> {
         self.findings.extend(numbered(key, &end.findings));
         self.evidence.extend(numbered(key, &end.verdict.evidence));
         self.attempts.extend(numbered(key, &end.attempts));
-        let mut parts = Vec::new();
         if let Some(sent) = &end.sent {
-            self.payload(key, "sent", std::slice::from_ref(sent), &mut parts)?;
+            self.payload(key, "sent", std::slice::from_ref(sent));
         }
         if !end.adapted.is_empty() {
             let adapted = serde_json::to_vec(&end.adapted).unwrap_or_default().into();
-            self.payload(key, "adapted", &[adapted], &mut parts)?;
+            self.payload(key, "adapted", &[adapted]);
         }
-        self.payload(key, "received", &end.received, &mut parts)?;
+        self.payload(key, "received", &end.received);
         if let Some(delivered) = &end.delivered {
-            self.payload(key, "delivered", delivered, &mut parts)?;
+            self.payload(key, "delivered", delivered);
         }
         if !end.segments.is_empty() {
-            self.payload(key, "segments", &[write_segments(&end.segments)], &mut parts)?;
+            self.payload(key, "segments", &[write_segments(&end.segments)]);
         }
-        self.draft_end(frame, parts);
+        self.draft_end(frame);
         Ok(())
     }
 
     /// The leaf of the end that was pushed last.
-    fn draft_end(&mut self, frame: &Frame, parts: Vec<Part>) {
+    fn draft_end(&mut self, frame: &Frame) {
         let Some(end) = self.ends.last() else { return };
         let hash = Hash::row(&end.salt, row::text(&end_text(frame.stream, end)).as_bytes());
         let (record, sequence, time) = (end.key.exchange, end.sequence, end.at);
-        self.drafts.push(Draft { kind: Kind::End, record, sequence, time, row: hash, parts });
+        self.drafts.push(Draft { kind: Kind::End, record, sequence, time, row: hash, parts: Vec::new() });
     }
 
     fn loss(&mut self, frame: &Frame, count: u64, why: &'static str) -> io::Result<()> {
@@ -245,18 +238,11 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn payload(&mut self, key: Key, part: &'static str, pieces: &[Bytes], parts: &mut Vec<Part>) -> io::Result<()> {
-        let size: usize = pieces.iter().map(Bytes::len).sum();
-        if size > 0 {
-            let salt = salt()?;
-            let hash = Hash::payload(&salt, pieces);
-            parts.push(Part { name: part.to_owned(), size: size as u64, hash });
-            let (codec, packed) = self.packer.pack(pieces);
-            let hidden = self.keys.seal(Place { exchange: key.exchange, part }, &packed);
-            let (key_id, bytes) = hidden.map_or((None, packed), |(id, bytes)| (Some(id), bytes.into()));
-            self.payloads.push(PayloadRow { key, part, codec, size: signed(size), bytes, salt, key_id });
+    /// A payload of the frame whose leaf is drafted next.
+    fn payload(&mut self, key: Key, part: &'static str, pieces: &[Bytes]) {
+        if pieces.iter().any(|piece| !piece.is_empty()) {
+            self.payloads.push(Loose { leaf: self.drafts.len(), key, part, pieces: pieces.to_vec() });
         }
-        Ok(())
     }
 }
 

@@ -12,8 +12,8 @@ use crate::ledger::hash::Hash;
 use crate::ledger::leaf::{Kind, Leaf};
 use crate::ledger::tree::{Frontier, Node, Span};
 
-/// Leaves that are sealed in one transaction at most.
-const MOST: i64 = 10_000;
+/// Leaves after which a transaction takes no further batch of them.
+const ENOUGH: i64 = 10_000;
 
 /// Levels of nodes that are stored: a subtree of any size is then made of 255 rows at most for each such level.
 const STEP: u32 = 8;
@@ -127,7 +127,7 @@ pub async fn seal(store: &Store, signer: &Signer, known: Option<&Checkpoint>) ->
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(Turn::Sealed(Signed { checkpoint, note, added, more: signed(added) == MOST }))
+    Ok(Turn::Sealed(Signed { checkpoint, note, added, more: signed(added) >= ENOUGH }))
 }
 
 /// The tree's right edge.
@@ -172,15 +172,21 @@ async fn introduce(connection: &mut PgConnection, log: Uuid, key: &str) -> Resul
     Ok(())
 }
 
-/// Takes the leaves that have waited longest.
+/// Takes the leaves that have waited longest, whole batches of them.
 async fn take(connection: &mut PgConnection) -> Result<Vec<Vec<u8>>, Error> {
-    let mut leaves: Vec<(i64, Vec<u8>)> =
-        query_as("DELETE FROM pending WHERE id IN (SELECT id FROM pending ORDER BY id LIMIT $1) RETURNING id, bytes")
-            .bind(MOST)
-            .fetch_all(connection)
-            .await?;
-    leaves.sort_unstable_by_key(|(id, _)| *id);
-    Ok(leaves.into_iter().map(|(_, bytes)| bytes).collect())
+    let mut batches: Vec<(i64, Vec<Vec<u8>>)> = query_as(
+        "DELETE FROM pending WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, sum(count) OVER (ORDER BY id) - count AS before
+                 FROM (SELECT id, count FROM pending ORDER BY id LIMIT $1) AS oldest) AS run
+             WHERE before < $1)
+         RETURNING id, leaves",
+    )
+    .bind(ENOUGH)
+    .fetch_all(connection)
+    .await?;
+    batches.sort_unstable_by_key(|(id, _)| *id);
+    Ok(batches.into_iter().flat_map(|(_, leaves)| leaves).collect())
 }
 
 /// Puts leaves at the right edge.
@@ -265,7 +271,9 @@ async fn whole(connection: &mut PgConnection, level: u32, index: u64) -> Result<
 /// The database is away or not migrated.
 pub async fn waiting(store: &Store) -> Result<(u64, u64), Error> {
     let (sealed, pending): (i64, i64) =
-        query_as("SELECT size, (SELECT count(*) FROM pending) FROM ledger").fetch_one(&store.pool).await?;
+        query_as("SELECT size, (SELECT coalesce(sum(count), 0)::bigint FROM pending) FROM ledger")
+            .fetch_one(&store.pool)
+            .await?;
     Ok((u64::try_from(sealed).unwrap_or_default(), u64::try_from(pending).unwrap_or_default()))
 }
 
@@ -314,7 +322,8 @@ const STREAMS: i64 = 100;
 pub async fn standing(store: &Store) -> Result<Standing, Error> {
     let mut connection = store.pool.acquire().await?;
     let Stored { origin, frontier, .. } = stored(&mut connection).await?;
-    let pending = query_scalar("SELECT count(*) FROM pending").fetch_one(&mut *connection).await?;
+    let pending =
+        query_scalar("SELECT coalesce(sum(count), 0)::bigint FROM pending").fetch_one(&mut *connection).await?;
     let newest: Option<(String, time::OffsetDateTime)> =
         query_as("SELECT note, signed FROM checkpoint ORDER BY size DESC, signed DESC LIMIT 1")
             .fetch_optional(&mut *connection)

@@ -1,24 +1,29 @@
-//! Finding exchanges by words of their texts. Days that are over are indexed beside the traffic; what is not indexed yet
-//! is read, up to a bound, and what was not looked at is told.
+//! Finding exchanges by words of their texts. What is sealed is indexed beside the traffic, in the ledger's order; what is
+//! not indexed yet is read, up to a bound, and what was not looked at is told.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use serde::Serialize;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{PgConnection, query, query_as, query_scalar};
 use time::{Date, Duration, OffsetDateTime, UtcOffset};
-use uuid::{Builder, Uuid};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
 
 use super::records::{Filter, Id, Record, load};
 use super::rows::occurred_at;
-use super::trace::{Parts, Trace, page};
+use super::trace::{Parts, Trace, traces};
 use super::{Error, Store};
-use crate::record::wall_clock;
+use crate::ledger::leaf::{Kind, Leaf};
 
 /// Exchanges that are read at once.
-const PAGE: u32 = 200;
+const PAGE: usize = 200;
 
 /// Exchanges that are read where nothing is indexed yet.
-const MOST_READ: u64 = 20_000;
+const MOST_READ: usize = 20_000;
+
+/// Leaves of one turn of indexing; about two stand for an exchange.
+const TURN: i64 = 1_000;
 
 /// Words of one exchange that are indexed at most.
 const MOST_WORDS: usize = 8_192;
@@ -26,33 +31,31 @@ const MOST_WORDS: usize = 8_192;
 /// Bytes of a word at most; what is longer is found by its beginning.
 const LONGEST: usize = 64;
 
+/// Whoever puts words into the index or takes them out holds this, so that what is erased does not come back.
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(7164098315)";
+
 /// How much of the time that was asked about was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Coverage {
-    /// Days whose index was asked.
+    /// Days whose index was asked, newest first, until there was enough.
     pub indexed_days: usize,
-    /// Exchanges of other days that were read.
-    pub read: u64,
+    /// Exchanges that no index had yet and that were read.
+    pub read: usize,
     /// Whether there was more to read than may be read at once.
     pub cut: bool,
 }
 
-/// Exchanges that pass a filter and in which all of these words stand, newest first.
+/// Exchanges that pass a filter and in which all of these words stand, newest first. An exchange is found once its end is
+/// stored.
 ///
 /// # Errors
 /// The database is away or not migrated.
 pub async fn find(store: &Store, filter: &Filter, text: &str) -> Result<(Vec<Record>, Coverage), Error> {
     let wanted = wanted(text);
-    let days: Vec<Date> = query_scalar("SELECT day FROM searchable WHERE day >= $1 ORDER BY day")
-        .bind(filter.since.to_offset(UtcOffset::UTC).date())
-        .fetch_all(&store.pool)
-        .await?;
-    let mut coverage = Coverage { indexed_days: days.len(), ..Coverage::default() };
-    let mut found = read_rest(store, filter, &wanted, &days, &mut coverage).await?;
-    if !days.is_empty() {
-        let ids = ids_by_words(store, filter, &wanted).await?;
-        found.extend(load(store, &ids).await?);
-    }
+    let mut coverage = Coverage::default();
+    let mut found = read_rest(store, filter, &wanted, &mut coverage).await?;
+    let ids = ids_by_words(store, filter, &wanted, &mut coverage).await?;
+    found.extend(load(store, &ids).await?);
     if filter.review {
         let ids: Vec<Uuid> = found.iter().map(|record| record.exchange).collect();
         let decided: HashSet<Uuid> =
@@ -64,6 +67,7 @@ pub async fn find(store: &Store, filter: &Filter, text: &str) -> Result<(Vec<Rec
                 .collect();
         found.retain(|record| !decided.contains(&record.exchange));
     }
+    // What was indexed after it was read is there twice.
     let mut seen = HashSet::new();
     found.retain(|record| seen.insert(record.exchange));
     found.sort_by_key(|record| std::cmp::Reverse(record.exchange));
@@ -71,10 +75,41 @@ pub async fn find(store: &Store, filter: &Filter, text: &str) -> Result<(Vec<Rec
     Ok((found, coverage))
 }
 
-async fn ids_by_words(store: &Store, filter: &Filter, wanted: &[String]) -> Result<Vec<Id>, Error> {
+/// Asks the index day by day, newest first: a common word is in so much of it that all days at once would be read in vain.
+async fn ids_by_words(
+    store: &Store,
+    filter: &Filter,
+    wanted: &[String],
+    coverage: &mut Coverage,
+) -> Result<Vec<Id>, Error> {
+    let first = filter.since.to_offset(UtcOffset::UTC).date();
+    // The server may look at other tables' names before it joins; those have no date at their end.
+    let days: Vec<Date> = query_scalar(
+        "SELECT d.day FROM (
+             SELECT to_date(substring(c.relname FROM '[0-9]{4}_[0-9]{2}_[0-9]{2}$'), 'YYYY_MM_DD') AS day
+             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'search'::regclass) d
+         WHERE d.day >= $1 ORDER BY d.day DESC",
+    )
+    .bind(first)
+    .fetch_all(&store.pool)
+    .await?;
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let mut ids = Vec::new();
+    for day in days {
+        if ids.len() >= limit {
+            break;
+        }
+        ids.extend(ids_of_day(store, filter, wanted, day).await?);
+        coverage.indexed_days += 1;
+    }
+    Ok(ids)
+}
+
+async fn ids_of_day(store: &Store, filter: &Filter, wanted: &[String], day: Date) -> Result<Vec<Id>, Error> {
+    let from = day.midnight().assume_utc();
     let found = query_as(
         "SELECT s.exchange, s.occurred_at FROM search s
-         WHERE s.occurred_at >= $1 AND s.words @> $3
+         WHERE s.occurred_at >= $1 AND s.occurred_at < $14 AND s.words @> $3
            AND EXISTS (
                SELECT FROM record r
                WHERE r.exchange = s.exchange AND r.occurred_at = s.occurred_at
@@ -96,7 +131,7 @@ async fn ids_by_words(store: &Store, filter: &Filter, wanted: &[String]) -> Resu
          ORDER BY s.occurred_at DESC LIMIT $2",
     )
     .persistent(false)
-    .bind(filter.since)
+    .bind(filter.since.max(from))
     .bind(i64::from(filter.limit))
     .bind(wanted)
     .bind(&filter.caller)
@@ -108,92 +143,141 @@ async fn ids_by_words(store: &Store, filter: &Filter, wanted: &[String]) -> Resu
     .bind(&filter.rule)
     .bind(&filter.topic)
     .bind(&filter.action)
-    .bind(filter.review);
+    .bind(filter.review)
+    .bind(from + Duration::days(1));
     Ok(found.fetch_all(&store.pool).await?)
 }
 
-/// Reads the exchanges of days that no index covers.
+/// Reads the exchanges that are in no index yet, newest first.
 async fn read_rest(
     store: &Store,
     filter: &Filter,
     wanted: &[String],
-    indexed: &[Date],
     coverage: &mut Coverage,
 ) -> Result<Vec<Record>, Error> {
-    let indexed: HashSet<&Date> = indexed.iter().collect();
+    let mut rest = unindexed(store, coverage).await?;
+    rest.retain(|(_, at)| *at >= filter.since);
+    rest.sort_unstable_by_key(|(exchange, _)| std::cmp::Reverse(*exchange));
+    rest.dedup();
+    if rest.len() > MOST_READ {
+        rest.truncate(MOST_READ);
+        coverage.cut = true;
+    }
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let (mut found, mut before) = (Vec::new(), None);
-    while found.len() < limit {
-        let traces = page(store, filter.since, before, PAGE, Parts::Texts).await?;
-        let Some(last) = traces.last() else { break };
-        let day = day_of(&last.record);
-        before = Some(match indexed.contains(&day) {
-            // The rest of an indexed day is asked of its index.
-            true => first_of(day.midnight().assume_utc()),
-            false => last.record.exchange,
-        });
-        for trace in traces {
-            if indexed.contains(&day_of(&trace.record)) {
-                continue;
-            }
-            coverage.read += 1;
-            if filter.passes(&trace) && holds(&trace, wanted) {
-                found.push(trace.record);
-            }
-        }
-        if coverage.read >= MOST_READ {
-            coverage.cut = true;
+    let mut found = Vec::new();
+    for some in rest.chunks(PAGE) {
+        coverage.read += some.len();
+        let traces = traces(store, some, Parts::Texts).await?;
+        let holding = traces.into_iter().filter(|trace| filter.passes(trace) && holds(trace, wanted));
+        found.extend(holding.map(|trace| trace.record));
+        if found.len() >= limit {
             break;
         }
     }
     Ok(found)
 }
 
-/// Indexes the oldest day that is over and not indexed yet; tells which, and how many exchanges it had.
+/// Ended exchanges above the mark that the index has reached: those that wait for the sealer, then those that it has sealed
+/// since. The oldest are left out where there are very many.
+async fn unindexed(store: &Store, coverage: &mut Coverage) -> Result<Vec<Id>, Error> {
+    let most = i64::try_from(2 * MOST_READ).unwrap_or(i64::MAX);
+    let pending: Vec<Vec<Vec<u8>>> = query_scalar(
+        "SELECT leaves FROM pending WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, sum(count) OVER (ORDER BY id DESC) - count AS after
+                 FROM (SELECT id, count FROM pending ORDER BY id DESC LIMIT $1) AS newest) AS run
+             WHERE after < $1)",
+    )
+    .bind(most)
+    .fetch_all(&store.pool)
+    .await?;
+    let sealed: Vec<Vec<u8>> = query_scalar(
+        "SELECT bytes FROM leaf WHERE leaf_index >= (SELECT next FROM searched) ORDER BY leaf_index DESC LIMIT $1",
+    )
+    .bind(most)
+    .fetch_all(&store.pool)
+    .await?;
+    let waiting: usize = pending.iter().map(Vec::len).sum();
+    coverage.cut = [waiting, sealed.len()].into_iter().any(|leaves| leaves >= 2 * MOST_READ);
+    Ok(pending.iter().flatten().chain(&sealed).filter_map(|leaf| ended(leaf)).collect())
+}
+
+/// The exchange whose end a leaf stands for.
+fn ended(leaf: &[u8]) -> Option<Id> {
+    let leaf = Leaf::read(leaf).filter(|leaf| leaf.kind == Kind::End)?;
+    Some((leaf.record, occurred_at(leaf.record)?))
+}
+
+/// Indexes some of what was sealed since; gives the number of exchanges, `None` where nothing waits or another gateway is
+/// at it.
 ///
 /// # Errors
 /// The database is away or not migrated.
-pub async fn index_a_day(store: &Store) -> Result<Option<(Date, u64)>, Error> {
-    let today = wall_clock().to_offset(UtcOffset::UTC).date();
-    // The server may look at other tables' names before it joins; those have no date at their end.
-    let day: Option<Date> = query_scalar(
-        "SELECT d.day FROM (
-             SELECT to_date(substring(c.relname FROM '[0-9]{4}_[0-9]{2}_[0-9]{2}$'), 'YYYY_MM_DD') AS day
-             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'payload'::regclass) d
-         WHERE d.day < $1 AND NOT EXISTS (SELECT FROM searchable s WHERE s.day = d.day) ORDER BY d.day LIMIT 1",
-    )
-    .bind(today)
-    .fetch_optional(&store.pool)
-    .await?;
-    let Some(day) = day else { return Ok(None) };
-    query("SELECT make_search($1)").bind(day).execute(&store.pool).await?;
-    let from = day.midnight().assume_utc();
-    let mut before = Some(first_of(from + Duration::days(1)));
-    let mut count = 0;
-    loop {
-        let traces = page(store, from, before, PAGE, Parts::Texts).await?;
-        let Some(last) = traces.last() else { break };
-        before = Some(last.record.exchange);
-        count += traces.len() as u64;
-        insert(store, &traces).await?;
+pub async fn index(store: &Store) -> Result<Option<usize>, Error> {
+    let mut transaction = store.pool.begin().await?;
+    let first: bool = query_scalar("SELECT pg_try_advisory_xact_lock(7164098315)").fetch_one(&mut *transaction).await?;
+    if !first {
+        return Ok(None);
     }
-    query("INSERT INTO searchable (day, exchanges) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(day)
-        .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .execute(&store.pool)
-        .await?;
-    Ok(Some((day, count)))
+    let leaves: Vec<(i64, Vec<u8>)> = query_as(
+        "SELECT leaf_index, bytes FROM leaf WHERE leaf_index >= (SELECT next FROM searched)
+         ORDER BY leaf_index LIMIT $1",
+    )
+    .bind(TURN)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let Some((last, _)) = leaves.last() else { return Ok(None) };
+    let ids: Vec<Id> = leaves.iter().filter_map(|(_, leaf)| ended(leaf)).collect();
+    let mut indexed = 0;
+    for some in by_day(&mut transaction, ids).await?.chunks(PAGE) {
+        let traces = traces(store, some, Parts::Texts).await?;
+        // What is shipped and sealed meanwhile shares this thread.
+        let words =
+            spawn_blocking(move || indexed_words(&traces)).await.map_err(|error| Error::Refused(error.to_string()))?;
+        indexed += words.len();
+        insert(&mut transaction, words).await?;
+    }
+    query("UPDATE searched SET next = $1").bind(last + 1).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(Some(indexed))
 }
 
-async fn insert(store: &Store, traces: &[Trace]) -> Result<(), Error> {
-    let (mut exchanges, mut times, mut words) = (Vec::new(), Vec::new(), Vec::new());
-    for trace in traces {
-        let Some(at) = occurred_at(trace.record.exchange) else { continue };
-        exchanges.push(trace.record.exchange);
-        times.push(at);
-        // No word holds a space, so that one text carries them all.
-        words.push(words_of(trace).into_iter().collect::<Vec<_>>().join(" "));
+/// Makes the index's partitions for days whose texts are kept, and leaves the other exchanges out.
+async fn by_day(connection: &mut PgConnection, ids: Vec<Id>) -> Result<Vec<Id>, Error> {
+    let mut days: BTreeMap<Date, Vec<Id>> = BTreeMap::new();
+    for id in ids {
+        days.entry(id.1.to_offset(UtcOffset::UTC).date()).or_default().push(id);
     }
+    let mut kept = Vec::new();
+    for (day, ids) in days {
+        let there: bool = query_scalar("SELECT to_regclass('payload_' || to_char($1::date, 'YYYY_MM_DD')) IS NOT NULL")
+            .bind(day)
+            .fetch_one(&mut *connection)
+            .await?;
+        if there {
+            query("SELECT make_search($1)").bind(day).execute(&mut *connection).await?;
+            kept.extend(ids);
+        }
+    }
+    Ok(kept)
+}
+
+/// A row of `search`; no word holds a space, so that one text carries them all.
+type WordsRow = (Uuid, OffsetDateTime, String);
+
+/// The words of exchanges of which texts are kept.
+fn indexed_words(traces: &[Trace]) -> Vec<WordsRow> {
+    let kept = traces.iter().filter(|trace| !trace.payloads.is_empty());
+    let row = |trace: &Trace| {
+        let exchange = trace.record.exchange;
+        Some((exchange, occurred_at(exchange)?, words_of(trace).iter().collect::<Vec<_>>().join(" ")))
+    };
+    kept.filter_map(row).collect()
+}
+
+async fn insert(connection: &mut PgConnection, rows: Vec<WordsRow>) -> Result<(), Error> {
+    let (exchanges, (times, words)): (Vec<Uuid>, (Vec<OffsetDateTime>, Vec<String>)) =
+        rows.into_iter().map(|(exchange, at, words)| (exchange, (at, words))).unzip();
     query(
         "INSERT INTO search (exchange, occurred_at, words)
          SELECT exchange, occurred_at, string_to_array(words, ' ')
@@ -203,107 +287,145 @@ async fn insert(store: &Store, traces: &[Trace]) -> Result<(), Error> {
     .bind(exchanges)
     .bind(times)
     .bind(words)
-    .execute(&store.pool)
+    .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The day whose partition an exchange falls into.
-fn day_of(record: &Record) -> Date {
-    occurred_at(record.exchange).unwrap_or(record.accepted_at).to_offset(UtcOffset::UTC).date()
-}
-
-/// The first id of a moment.
-fn first_of(at: OffsetDateTime) -> Uuid {
-    let millis = u64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or_default();
-    Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
-}
-
 fn holds(trace: &Trace, wanted: &[String]) -> bool {
     let words = words_of(trace);
-    wanted.iter().all(|word| words.contains(word))
+    wanted.iter().all(|word| words.holds(word))
 }
 
 /// The words of all texts of an exchange.
-fn words_of(trace: &Trace) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    let texts = trace.prompt().unwrap_or_default().into_iter().chain(trace.reply().unwrap_or_default());
-    for text in texts {
-        for word in Words::of(&text.text) {
-            if words.len() >= MOST_WORDS {
-                return words;
-            }
-            word.indexed(&mut words);
-        }
+fn words_of(trace: &Trace) -> Bag {
+    let mut bag = Bag::default();
+    for text in trace.prompt().unwrap_or_default().into_iter().chain(trace.reply().unwrap_or_default()) {
+        bag.add(&text.text);
     }
-    words
+    bag.settle();
+    bag
 }
 
 /// What must stand in an index for a text to be found: words, and for scripts without spaces pairs of characters.
 fn wanted(text: &str) -> Vec<String> {
     let mut wanted = BTreeSet::new();
-    for word in Words::of(text) {
+    for word in Words(text) {
         match word {
-            Word::Plain(word) => drop(wanted.insert(word)),
-            Word::Dense(run) => match run.as_slice() {
-                [single] => drop(wanted.insert(single.to_string())),
-                run => wanted.extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
+            Word::Plain(word) => {
+                let mut folded = String::new();
+                fold(word, &mut folded);
+                wanted.insert(folded);
+            }
+            Word::Dense(run) => match run.chars().count() {
+                1 => drop(wanted.insert(run.to_owned())),
+                _ => wanted.extend(pairs(run).map(str::to_owned)),
             },
         }
     }
     wanted.into_iter().collect()
 }
 
-/// A word, or a run of a script that is written without spaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Word {
-    Plain(String),
-    Dense(Vec<char>),
+/// Different words in one piece of memory: an exchange has thousands, and most of them several times.
+#[derive(Default)]
+struct Bag {
+    text: String,
+    /// Where words stand in `text`; in order and each once when it has settled.
+    words: Vec<Range<usize>>,
+    full: bool,
 }
 
-impl Word {
-    fn indexed(self, words: &mut BTreeSet<String>) {
-        match self {
-            Self::Plain(word) => drop(words.insert(word)),
-            Self::Dense(run) => {
-                words.extend(run.iter().map(char::to_string));
-                words.extend(run.windows(2).map(|pair| pair.iter().collect::<String>()));
+impl Bag {
+    /// Adds the words of a text, until there are too many.
+    fn add(&mut self, text: &str) {
+        for word in Words(text) {
+            match word {
+                Word::Plain(word) => self.put(|text| fold(word, text)),
+                Word::Dense(run) => {
+                    for (at, c) in run.char_indices() {
+                        self.put(|text| text.push_str(run.get(at..at + c.len_utf8()).unwrap_or_default()));
+                    }
+                    pairs(run).for_each(|pair| self.put(|text| text.push_str(pair)));
+                }
+            }
+            if self.full {
+                return;
             }
         }
     }
+
+    fn put(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        self.words.push(start..self.text.len());
+        if self.words.len() >= 2 * MOST_WORDS {
+            self.settle();
+            self.full |= self.words.len() >= MOST_WORDS;
+        }
+    }
+
+    fn settle(&mut self) {
+        let word = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
+        self.words.sort_unstable_by(|one, other| word(one).cmp(word(other)));
+        self.words.dedup_by(|one, other| word(one) == word(other));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().filter_map(|range| self.text.get(range.clone()))
+    }
+
+    fn holds(&self, wanted: &str) -> bool {
+        self.words.binary_search_by(|range| self.text.get(range.clone()).unwrap_or_default().cmp(wanted)).is_ok()
+    }
+}
+
+/// A word as it stands, or a run of a script that is written without spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word<'a> {
+    Plain(&'a str),
+    Dense(&'a str),
 }
 
 /// Words of a text, in its order.
-struct Words<'a>(std::iter::Peekable<std::str::Chars<'a>>);
+struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
-    fn of(text: &'a str) -> Self {
-        Self(text.chars().peekable())
-    }
-
-    fn run(&mut self, fits: impl Fn(char) -> bool) -> Vec<char> {
-        let mut run = Vec::new();
-        while let Some(c) = self.0.next_if(|c| fits(*c)) {
-            run.push(c);
-        }
+    fn run(&mut self, fits: impl Fn(char) -> bool) -> &'a str {
+        let (run, rest) = self.0.split_at(self.0.find(|c| !fits(c)).unwrap_or(self.0.len()));
+        self.0 = rest;
         run
     }
 }
 
-impl Iterator for Words<'_> {
-    type Item = Word;
+impl<'a> Iterator for Words<'a> {
+    type Item = Word<'a>;
 
-    fn next(&mut self) -> Option<Word> {
+    fn next(&mut self) -> Option<Word<'a>> {
         self.run(|c| !c.is_alphanumeric());
-        let first = *self.0.peek()?;
-        if is_dense(first) {
-            return Some(Word::Dense(self.run(is_dense)));
-        }
-        let run = self.run(|c| c.is_alphanumeric() && !is_dense(c));
-        let mut word: String = run.into_iter().flat_map(char::to_lowercase).collect();
-        word.truncate(word.floor_char_boundary(LONGEST));
-        Some(Word::Plain(word))
+        let first = self.0.chars().next()?;
+        Some(match is_dense(first) {
+            true => Word::Dense(self.run(is_dense)),
+            false => Word::Plain(self.run(|c| c.is_alphanumeric() && !is_dense(c))),
+        })
     }
+}
+
+/// Neighbours in a run, two by two.
+fn pairs(run: &str) -> impl Iterator<Item = &str> {
+    let ends = run.char_indices().skip(1).map(|(at, c)| at + c.len_utf8());
+    run.char_indices().zip(ends).filter_map(|((start, _), end)| run.get(start..end))
+}
+
+/// Writes a word in small letters, its beginning where it is too long.
+fn fold(word: &str, into: &mut String) {
+    let start = into.len();
+    // A small letter may be longer than its capital, never by that much.
+    let word = word.get(..word.floor_char_boundary(LONGEST)).unwrap_or_default();
+    match word.is_ascii() {
+        true => into.extend(word.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
+        false => into.extend(word.chars().flat_map(char::to_lowercase)),
+    }
+    into.truncate(into.floor_char_boundary(start + LONGEST));
 }
 
 /// Scripts that are written without spaces: Han, Kana, Thai, Lao, Khmer, Burmese.
@@ -321,9 +443,10 @@ mod tests {
     #[test]
     fn texts_fall_into_words_and_pairs() {
         let indexed = |text: &str| {
-            let mut words = BTreeSet::new();
-            Words::of(text).for_each(|word| word.indexed(&mut words));
-            words.into_iter().collect::<Vec<_>>()
+            let mut bag = Bag::default();
+            bag.add(text);
+            bag.settle();
+            bag.iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(indexed("Hello, HELLO world-7"), ["7", "hello", "world"]);
         assert_eq!(indexed("六四R1"), ["r1", "六", "六四", "四"]);
@@ -331,6 +454,10 @@ mod tests {
         assert!(indexed("— … \u{0}").is_empty());
         assert_eq!(wanted("天安门 1989"), ["1989", "天安", "安门"]);
         assert_eq!(wanted("门"), ["门"]);
-        assert!(indexed(&"a".repeat(500)).iter().all(|word| word.len() == LONGEST));
+        assert!(indexed(&"A".repeat(500)).iter().all(|word| word.len() == LONGEST));
+        assert!(indexed(&"İ".repeat(500)).iter().all(|word| word.len() <= LONGEST));
+        let many: String = (0..50_000).map(|n| format!("w{n} ")).collect();
+        assert!((MOST_WORDS..=2 * MOST_WORDS).contains(&indexed(&many).len()));
+        assert_eq!(indexed(&"again and again ".repeat(50_000)), ["again", "and"]);
     }
 }

@@ -8,7 +8,7 @@ use sqlx::{Row, query, query_as};
 use uuid::Uuid;
 
 use super::Error;
-use super::payload::{Lying, take_out};
+use super::payload::{Lying, Unpacker};
 use super::rows::signed;
 use super::trace::{StoredAttempt, StoredEvidence, StoredFinding, Wanted, attempts, evidence, findings, gathered};
 use crate::cipher::{Keys, Place};
@@ -91,7 +91,7 @@ pub(super) async fn payloads(
     let kept = |(exchange, part, codec, size, bytes, salt, key_id): PayloadRow| {
         // What cannot be taken out is shown as it lies there, and will not have the hash that it should.
         let lying = Lying { place: Place { exchange, part: &part }, codec: &codec, size, key_id: key_id.as_deref() };
-        let bytes = take_out(&lying, keys, bytes.clone()).unwrap_or(bytes);
+        let bytes = Unpacker::default().take_out(&lying, keys, bytes.clone()).unwrap_or(bytes);
         ((exchange, part.clone()), Kept { part, salt, bytes })
     };
     Ok(rows.into_iter().map(kept).collect())

@@ -8,7 +8,7 @@ use sqlx::{PgExecutor, Row, query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::payload::{Lying, take_out};
+use super::payload::{Lying, Unpacker};
 use super::records::{Id, Record, load};
 use super::rows::occurred_at;
 use super::{Error, Store};
@@ -327,9 +327,10 @@ async fn payloads(
     .bind(parts.names())
     .fetch_all(&store.pool)
     .await?;
+    let mut unpacker = Unpacker::default();
     let read = |(exchange, part, codec, size, bytes, key_id): PayloadRow| {
         let lying = Lying { place: Place { exchange, part: &part }, codec: &codec, size, key_id: key_id.as_deref() };
-        let payload = take_out(&lying, &store.keys, bytes).map_or(Payload::Unreadable, Payload::Whole);
+        let payload = unpacker.take_out(&lying, &store.keys, bytes).map_or(Payload::Unreadable, Payload::Whole);
         (exchange, (part, payload))
     };
     Ok(rows.into_iter().map(read).collect())

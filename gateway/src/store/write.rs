@@ -38,15 +38,17 @@ impl Sink for Store {
 
 impl Store {
     async fn store_frames(&self, stream: Uuid, frames: &[Frame]) -> Result<(), SinkError> {
-        let mut batch = Batch::of(frames, &self.keys).map_err(sqlx::Error::from).map_err(Error::from)?;
+        let sorted = || Batch::of(frames).map_err(sqlx::Error::from).map_err(Error::from);
+        let batch = sorted()?;
         let log = self.log().await?;
         self.make_partitions(&batch).await?;
-        match Box::pin(self.insert(stream, frames, &mut batch, log)).await {
+        match Box::pin(self.insert(stream, frames, batch, log)).await {
             Err(error) if lacks_partition(&error) => {
                 self.known.forget();
+                let batch = sorted()?;
                 self.make_partitions(&batch).await?;
                 // Still lacking it is no fault of the rows.
-                let again = Box::pin(self.insert(stream, frames, &mut batch, log)).await;
+                let again = Box::pin(self.insert(stream, frames, batch, log)).await;
                 again.map_err(|error| match lacks_partition(&error) {
                     true => SinkError::Unavailable(Error::from(error).to_string()),
                     false => Error::from(error).into(),
@@ -80,21 +82,15 @@ impl Store {
     }
 
     /// One transaction: the cursor is locked, the rows beyond it are inserted, the cursor is moved.
-    async fn insert(
-        &self,
-        stream: Uuid,
-        frames: &[Frame],
-        batch: &mut Batch<'_>,
-        log: Uuid,
-    ) -> Result<(), sqlx::Error> {
+    async fn insert(&self, stream: Uuid, frames: &[Frame], batch: Batch<'_>, log: Uuid) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let stored = cursor(&mut transaction, stream, log).await?;
         // Another shipper of the same stream may have come first; what it stored is not stored again.
         let new = frames.partition_point(|frame| signed(frame.sequence) <= stored);
         match frames.get(new..) {
             Some([]) | None => return transaction.rollback().await,
-            Some(_) if new == 0 => insert_rows(&mut transaction, stream, batch, log).await?,
-            Some(rest) => insert_rows(&mut transaction, stream, &mut Batch::of(rest, &self.keys)?, log).await?,
+            Some(_) if new == 0 => insert_rows(&mut transaction, stream, batch, log, &self.keys).await?,
+            Some(rest) => insert_rows(&mut transaction, stream, Batch::of(rest)?, log, &self.keys).await?,
         }
         query("UPDATE stream SET last_sequence = $2 WHERE stream = $1")
             .bind(stream)

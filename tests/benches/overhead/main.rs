@@ -2,6 +2,7 @@
 //! before the same upstream in the same run. It proves nothing about correctness; scenarios do.
 //!
 //! `cargo bench -p candor-tests --bench overhead [-- --rounds 5 --seconds 2]` needs nginx on the path and prints a table.
+//! With `-- --only "32 clients"` it runs only phases whose names contain that.
 //! With `-- --hold 500 --seconds 60` it holds so many streams at once before the gateway instead.
 //! Rounds of all targets are interleaved and the median is shown, because machines are noisy; what differs between runs
 //! is the machine, what holds is the ratio to nginx. CPU is that of the proxy's process alone: Postgres, upstream and
@@ -56,7 +57,8 @@ fn main() {
             "| phase | target | requests/s | CPU us/request | ratio | CPU us/event | ratio | p50 ms | p99 ms | added p50 | added p99 |\n\
              |---|---|---|---|---|---|---|---|---|---|---|\n",
         );
-        for (name, phase) in PHASES {
+        let only = text_argument("--only").unwrap_or_default();
+        for (name, phase) in PHASES.into_iter().filter(|(name, _)| name.contains(&only)) {
             let mut seen: Vec<Vec<Measured>> = targets.iter().map(|_| Vec::new()).collect();
             for round in 0..=rounds {
                 for (target, seen) in targets.iter().zip(&mut seen) {
@@ -124,9 +126,13 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 fn argument(name: &str) -> Option<u64> {
+    text_argument(name)?.parse().ok()
+}
+
+fn text_argument(name: &str) -> Option<String> {
     let mut arguments = std::env::args();
     arguments.find(|argument| argument == name)?;
-    arguments.next()?.parse().ok()
+    arguments.next()
 }
 
 fn print(text: &str) {

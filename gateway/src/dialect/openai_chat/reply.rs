@@ -106,6 +106,8 @@ struct Details {
     #[serde(default)]
     cached_tokens: Option<u64>,
     #[serde(default)]
+    cache_write_tokens: Option<u64>,
+    #[serde(default)]
     reasoning_tokens: Option<u64>,
 }
 
@@ -156,12 +158,13 @@ fn read_within(whole: &[u8], json: &[u8]) -> Result<Observed, Error> {
 /// Token counts; `None` where they are told in no way that is known, which is no reason to fail the reply.
 pub(in crate::dialect) fn usage(raw: &RawValue) -> Option<Usage> {
     let raw: RawUsage = serde_json::from_str(raw.get()).ok()?;
+    let prompt = raw.prompt_tokens_details.as_ref();
     Some(Usage {
         prompt: raw.prompt_tokens,
         completion: raw.completion_tokens,
         reasoning: raw.completion_tokens_details.and_then(|details| details.reasoning_tokens),
-        cached: raw.prompt_tokens_details.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens),
-        written: None,
+        cached: prompt.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens),
+        written: prompt.and_then(|details| details.cache_write_tokens),
     })
 }
 

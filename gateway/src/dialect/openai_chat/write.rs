@@ -196,11 +196,15 @@ pub fn reply(head: &Head<'_>, said: &[Said], usage: &Usage) -> Bytes {
 pub(in crate::dialect) fn usage_object(usage: &Usage) -> Value {
     let prompt = usage.prompt.unwrap_or(0);
     let completion = usage.completion.unwrap_or(0);
+    let mut details = json!({"cached_tokens": usage.cached.unwrap_or(0)});
+    if let Some(written) = usage.written {
+        details["cache_write_tokens"] = written.into();
+    }
     json!({
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": usage.cached.unwrap_or(0)},
+        "total_tokens": prompt.saturating_add(completion),
+        "prompt_tokens_details": details,
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning.unwrap_or(0)},
     })
 }

@@ -135,9 +135,8 @@ fn read_block(mut block: Fields, dropped: &mut Vec<String>) -> Result<Block, Err
             Block::Thinking(Thought { text: block.text("thinking")?.unwrap_or_default(), proof })
         }
         "redacted_thinking" => {
-            let data = block.required("data")?;
-            let proof = Proof::of_signature(&data).filter(|proof| !matches!(proof, Proof::Signed(_)));
-            Block::Thinking(Thought { text: String::new(), proof: proof.or(Some(Proof::Redacted(data))) })
+            let proof = Proof::of_redacted(block.required("data")?);
+            Block::Thinking(Thought { text: String::new(), proof: Some(proof) })
         }
         "tool_use" => Block::Call(Call {
             id: block.required("id")?,

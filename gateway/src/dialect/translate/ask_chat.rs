@@ -332,7 +332,7 @@ fn write_assistant(turn: &Turn, dropped: &mut Vec<String>) -> Value {
     for block in &turn.blocks {
         match block {
             Block::Thinking(thought) => {
-                thoughts.push(thought.text.as_str());
+                thoughts.extend(Some(thought.text.as_str()).filter(|text| !text.is_empty()));
                 if thought.proof.is_some() {
                     dropped.push("thinking.signature".to_owned());
                 }

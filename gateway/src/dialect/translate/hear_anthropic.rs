@@ -7,67 +7,84 @@ use super::proof::Proof;
 use super::told::{Event, Finish};
 use crate::dialect::anthropic::reply::usage;
 
-/// Takes an event of a stream, or a whole reply.
-pub(super) fn take(event: &Value, out: &mut Vec<Event>) {
-    let index = event["index"].as_u64().and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
-    match event["type"].as_str().unwrap_or_default() {
-        "message" => whole(event, out),
-        "message_start" => {
-            let message = &event["message"];
-            out.push(Event::Begin { id: owned(&message["id"]), model: owned(&message["model"]) });
-            push_usage(&message["usage"], out);
-        }
-        "content_block_start" => block(&event["content_block"], index, out),
-        "content_block_delta" => change(&event["delta"], index, out),
-        "content_block_stop" => out.push(Event::Ends),
-        "message_delta" => {
-            ends(&event["delta"], out);
-            push_usage(&event["usage"], out);
-        }
-        "error" => fail(&event["error"], out),
-        _ => {}
-    }
+/// The state of a reply.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// What a call began with, and its block: what comes in pieces takes its place.
+    input: Option<(u32, String)>,
+    /// What the running stretch of reasoning is known again by. As in the vendor's own clients, the last one given holds.
+    proof: Option<Proof>,
 }
 
-fn whole(message: &Value, out: &mut Vec<Event>) {
-    out.push(Event::Begin { id: owned(&message["id"]), model: owned(&message["model"]) });
-    for (content, index) in message["content"].as_array().into_iter().flatten().zip(0..) {
-        block(content, index, out);
-        out.push(Event::Ends);
-    }
-    ends(message, out);
-    push_usage(&message["usage"], out);
-}
-
-fn block(block: &Value, index: u32, out: &mut Vec<Event>) {
-    match block["type"].as_str().unwrap_or_default() {
-        "text" => out.extend(text(&block["text"]).map(|text| Event::Text(text.to_owned()))),
-        "thinking" => {
-            out.extend(text(&block["thinking"]).map(|text| Event::Thinking(text.to_owned())));
-            out.extend(text(&block["signature"]).and_then(Proof::of_signature).map(Event::Proof));
-        }
-        "redacted_thinking" => out.extend(owned(&block["data"]).map(|data| Event::Proof(Proof::Redacted(data)))),
-        "tool_use" => {
-            let id = owned(&block["id"]).unwrap_or_default();
-            out.push(Event::Call { key: index, id, name: owned(&block["name"]).unwrap_or_default() });
-            if block["input"].as_object().is_some_and(|input| !input.is_empty()) {
-                out.push(Event::Arguments { key: index, text: block["input"].to_string() });
+impl Hearing {
+    /// Takes an event of a stream, or a whole reply.
+    pub(super) fn take(&mut self, event: &Value, out: &mut Vec<Event>) {
+        let index = event["index"].as_u64().and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
+        match event["type"].as_str().unwrap_or_default() {
+            "message" => self.whole(event, out),
+            "message_start" => {
+                let message = &event["message"];
+                out.push(Event::Begin { id: owned(&message["id"]), model: owned(&message["model"]) });
+                push_usage(&message["usage"], out);
             }
+            "content_block_start" => self.block(&event["content_block"], index, out),
+            "content_block_delta" => self.change(&event["delta"], index, out),
+            "content_block_stop" => self.stop(out),
+            "message_delta" => {
+                ends(&event["delta"], out);
+                push_usage(&event["usage"], out);
+            }
+            "error" => fail(&event["error"], out),
+            _ => {}
         }
-        _ => {}
     }
-}
 
-fn change(delta: &Value, index: u32, out: &mut Vec<Event>) {
-    match delta["type"].as_str().unwrap_or_default() {
-        "text_delta" => out.extend(text(&delta["text"]).map(|text| Event::Text(text.to_owned()))),
-        "thinking_delta" => out.extend(text(&delta["thinking"]).map(|text| Event::Thinking(text.to_owned()))),
-        "signature_delta" => out.extend(text(&delta["signature"]).and_then(Proof::of_signature).map(Event::Proof)),
-        "input_json_delta" => {
-            let more = text(&delta["partial_json"]);
-            out.extend(more.map(|text| Event::Arguments { key: index, text: text.to_owned() }));
+    fn whole(&mut self, message: &Value, out: &mut Vec<Event>) {
+        out.push(Event::Begin { id: owned(&message["id"]), model: owned(&message["model"]) });
+        for (content, index) in message["content"].as_array().into_iter().flatten().zip(0..) {
+            self.block(content, index, out);
+            self.stop(out);
         }
-        _ => {}
+        ends(message, out);
+        push_usage(&message["usage"], out);
+    }
+
+    fn block(&mut self, block: &Value, index: u32, out: &mut Vec<Event>) {
+        match block["type"].as_str().unwrap_or_default() {
+            "text" => out.extend(text(&block["text"]).map(|text| Event::Text(text.to_owned()))),
+            "thinking" => {
+                out.extend(text(&block["thinking"]).map(|text| Event::Thinking(text.to_owned())));
+                self.proof = text(&block["signature"]).and_then(Proof::of_signature);
+            }
+            "redacted_thinking" => out.extend(owned(&block["data"]).map(|data| Event::Proof(Proof::of_redacted(data)))),
+            "tool_use" => {
+                let id = owned(&block["id"]).unwrap_or_default();
+                out.push(Event::Call { key: index, id, name: owned(&block["name"]).unwrap_or_default() });
+                let given = block["input"].as_object().filter(|input| !input.is_empty());
+                self.input = given.map(|_| (index, block["input"].to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, delta: &Value, index: u32, out: &mut Vec<Event>) {
+        match delta["type"].as_str().unwrap_or_default() {
+            "text_delta" => out.extend(text(&delta["text"]).map(|text| Event::Text(text.to_owned()))),
+            "thinking_delta" => out.extend(text(&delta["thinking"]).map(|text| Event::Thinking(text.to_owned()))),
+            "signature_delta" => self.proof = text(&delta["signature"]).and_then(Proof::of_signature),
+            "input_json_delta" => {
+                let Some(more) = text(&delta["partial_json"]) else { return };
+                self.input = None;
+                out.push(Event::Arguments { key: index, text: more.to_owned() });
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Event>) {
+        out.extend(self.input.take().map(|(key, text)| Event::Arguments { key, text }));
+        out.extend(self.proof.take().map(Event::Proof));
+        out.push(Event::Ends);
     }
 }
 

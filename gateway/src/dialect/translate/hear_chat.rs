@@ -1,10 +1,9 @@
 //! Replies of Chat Completions as events. Clients of other dialects get one choice, so the first is the one that counts.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
+use super::calls::Calls;
 use super::proof::Proof;
 use super::told::{Event, Failure, Finish};
 use crate::dialect::openai_chat::reply::usage;
@@ -15,8 +14,7 @@ use crate::stream::reasoning::Splitter;
 #[derive(Debug)]
 pub(super) struct Hearing {
     begun: bool,
-    /// Calls that have begun.
-    calls: BTreeSet<u32>,
+    calls: Calls,
     /// Set where answers carry `<think>` marks.
     splitter: Option<Splitter>,
 }
@@ -24,7 +22,7 @@ pub(super) struct Hearing {
 impl Hearing {
     /// `inline` is the channel that an answer opens in which may carry `<think>` marks.
     pub(super) fn new(inline: Option<Channel>) -> Self {
-        Self { begun: false, calls: BTreeSet::new(), splitter: inline.map(Splitter::new) }
+        Self { begun: false, calls: Calls::default(), splitter: inline.map(Splitter::new) }
     }
 
     /// Takes a chunk, or a whole reply.
@@ -41,7 +39,7 @@ impl Hearing {
             }
             if let Some(reason) = choice["finish_reason"].as_str() {
                 self.end(out);
-                out.push(Event::Finish(finish(reason)));
+                out.push(Event::Finish(self.finish(reason)));
             }
             push_usage(&choice["usage"], out);
             fail(&choice["error"], out);
@@ -54,6 +52,7 @@ impl Hearing {
     pub(super) fn end(&mut self, out: &mut Vec<Event>) {
         let pieces = self.splitter.as_mut().map(Splitter::finish).unwrap_or_default();
         out.extend(pieces.into_iter().map(|piece| of_channel(piece.channel, piece.text)));
+        self.calls.end(out);
     }
 
     fn said(&mut self, said: &Value, out: &mut Vec<Event>) {
@@ -73,7 +72,7 @@ impl Hearing {
         }
         out.extend(text(&said["refusal"]).map(|text| Event::Refusal(text.to_owned())));
         for (call, position) in said["tool_calls"].as_array().into_iter().flatten().zip(0..) {
-            self.call(call, position, out);
+            self.calls.take(call, position, out);
         }
     }
 
@@ -88,31 +87,20 @@ impl Hearing {
         }
     }
 
-    fn call(&mut self, call: &Value, position: u32, out: &mut Vec<Event>) {
-        let key = call["index"].as_u64().and_then(|index| u32::try_from(index).ok()).unwrap_or(position);
-        let function = &call["function"];
-        if self.calls.insert(key) {
-            let id = owned(&call["id"]).filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{key}"));
-            let name = function["name"].as_str().unwrap_or_default().to_owned();
-            out.push(Event::Call { key, id, name });
-        }
-        if let Some(arguments) = text(&function["arguments"]) {
-            out.push(Event::Arguments { key, text: arguments.to_owned() });
+    /// A server that was told which tool to call, and some others, say of a call that they came to their end.
+    fn finish(&self, reason: &str) -> Finish {
+        match reason {
+            "length" | "max_tokens" => Finish::Length,
+            "tool_calls" | "function_call" => Finish::Tools,
+            "content_filter" | "sensitive" | "refusal" => Finish::Refused,
+            _ if self.calls.is_empty() => Finish::Stop,
+            _ => Finish::Tools,
         }
     }
 }
 
 fn of_channel(channel: Channel, text: String) -> Event {
     if channel == Channel::Reasoning { Event::Thinking(text) } else { Event::Text(text) }
-}
-
-fn finish(reason: &str) -> Finish {
-    match reason {
-        "length" | "max_tokens" => Finish::Length,
-        "tool_calls" | "function_call" => Finish::Tools,
-        "content_filter" | "sensitive" | "refusal" => Finish::Refused,
-        _ => Finish::Stop,
-    }
 }
 
 /// What a relay says of another vendor's reasoning.

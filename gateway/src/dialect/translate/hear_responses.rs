@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::hear_chat::{fail, failure, owned, text};
 use super::proof::Proof;
-use super::told::{Event, Finish};
+use super::told::{Event, Failure, Finish};
 use crate::dialect::openai_responses::reply::usage;
 
 /// The state of a reply.
@@ -44,7 +44,9 @@ impl Hearing {
                 self.begin(&event["response"], out);
                 self.finish(&event["response"], out);
             }
-            "error" => out.push(Event::Failed(failure(event))),
+            // The vendor says it at the top, and some say it as others do.
+            "error" if event["error"].is_object() => fail(&event["error"], out),
+            "error" => out.push(Event::Failed(Failure { kind: String::new(), ..failure(event) })),
             _ => {}
         }
     }

@@ -13,6 +13,10 @@ mod parts;
 
 mod told;
 
+mod extent;
+
+mod calls;
+
 mod hear_anthropic;
 mod hear_chat;
 mod hear_responses;

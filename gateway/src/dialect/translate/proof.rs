@@ -42,6 +42,14 @@ impl Proof {
         (!signature.is_empty()).then(|| Self::Signed(signature.to_owned()))
     }
 
+    /// Of a hidden stretch of reasoning, which may be another vendor's that had no text to show.
+    pub(super) fn of_redacted(data: String) -> Self {
+        match Self::of_signature(&data) {
+            Some(known @ (Self::Redacted(_) | Self::Encrypted { .. })) => known,
+            _ => Self::Redacted(data),
+        }
+    }
+
     /// As the `encrypted_content` of a reasoning item, with the item's id where the vendor gave it one.
     pub(super) fn encrypted(&self) -> (Option<&str>, String) {
         match self {

@@ -22,6 +22,22 @@ pub struct Translated {
 /// # Errors
 /// What the other dialect cannot say though it would change the meaning, by the client's field.
 pub fn translate(request: &Request, to: Dialect) -> Result<Translated, Error> {
+    put(request, to).map_err(|error| in_words_of(request.dialect, error))
+}
+
+/// An error that names a field as the client's dialect does; what cannot be written is named as in Chat Completions.
+fn in_words_of(dialect: Dialect, error: Error) -> Error {
+    let Error::Unsupported { parameter, why } = error else { return error };
+    let own = match (dialect, parameter.as_str()) {
+        (Dialect::Anthropic, "stop") => "stop_sequences",
+        (Dialect::OpenaiResponses, "response_format") => "text.format",
+        (Dialect::OpenaiResponses, "messages.tool_calls.arguments") => "input.arguments",
+        _ => parameter.as_str(),
+    };
+    Error::Unsupported { parameter: own.to_owned(), why }
+}
+
+fn put(request: &Request, to: Dialect) -> Result<Translated, Error> {
     let body: Value = serde_json::from_slice(&request.raw).map_err(|error| crate::dialect::request::json(&error))?;
     let mut asked = match request.dialect {
         Dialect::OpenaiChat => ask_chat::read(body)?,

@@ -47,7 +47,7 @@ pub struct Translation {
 enum Hearing {
     Chat(hear_chat::Hearing),
     Responses(hear_responses::Hearing),
-    Anthropic,
+    Anthropic(hear_anthropic::Hearing),
 }
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Translation {
         let hearing = match from {
             Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => Hearing::Chat(hear_chat::Hearing::new(inline)),
             Dialect::OpenaiResponses => Hearing::Responses(hear_responses::Hearing::default()),
-            Dialect::Anthropic => Hearing::Anthropic,
+            Dialect::Anthropic => Hearing::Anthropic(hear_anthropic::Hearing::default()),
         };
         let telling = match to {
             Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => {
@@ -131,7 +131,7 @@ impl Translation {
                 hearing.end(&mut events);
             }
             Hearing::Responses(hearing) => hearing.whole(&reply, &mut events),
-            Hearing::Anthropic => hear_anthropic::take(&reply, &mut events),
+            Hearing::Anthropic(hearing) => hearing.take(&reply, &mut events),
         }
         let mut told = Told::of(events);
         self.start.know(told.id.take(), told.model.take());
@@ -150,11 +150,11 @@ impl Translation {
         match &mut self.hearing {
             Hearing::Chat(hearing) => hearing.take(&value, &mut events),
             Hearing::Responses(hearing) => hearing.take(&value, &mut events),
-            Hearing::Anthropic => {
+            Hearing::Anthropic(hearing) => {
                 if value["type"] == "ping" {
                     out.push_str(": ping\n\n");
                 }
-                hear_anthropic::take(&value, &mut events);
+                hearing.take(&value, &mut events);
             }
         }
         self.tell(events, out);

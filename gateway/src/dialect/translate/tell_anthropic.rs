@@ -1,10 +1,11 @@
 //! Replies of Messages, made of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::extent::Extent;
 use super::proof::Proof;
 use super::stream::Start;
 use super::told::{Event, Failure, Finish, Piece, Told};
@@ -13,11 +14,22 @@ use crate::dialect::anthropic::write::{self, block_delta, block_start, block_sto
 use crate::exchange::Usage;
 
 /// What kind of block is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Open {
     Text,
     Thinking,
-    Call,
+    /// A call, by its key.
+    Call(u32, Extent),
+}
+
+/// A call that waits for the one before it to be whole: blocks come one after the other in this dialect, and its clients
+/// take a block for whole when the next one begins.
+#[derive(Debug)]
+struct Waiting {
+    key: u32,
+    id: String,
+    name: String,
+    arguments: String,
 }
 
 /// The state of a stream.
@@ -30,6 +42,7 @@ pub(super) struct Telling {
     next: u32,
     /// Numbers of calls' blocks, by the calls' keys.
     calls: BTreeMap<u32, u32>,
+    waiting: VecDeque<Waiting>,
     refused: bool,
     failed: bool,
     finish: Option<Finish>,
@@ -44,6 +57,7 @@ impl Telling {
             open: None,
             next: 0,
             calls: BTreeMap::new(),
+            waiting: VecDeque::new(),
             refused: false,
             failed: false,
             finish: None,
@@ -64,27 +78,31 @@ impl Telling {
                 self.say(&text, out);
             }
             Event::Thinking(text) => {
-                self.go_on_with(Open::Thinking, &json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                if !matches!(self.open, Some(Open::Thinking)) {
+                    self.open(Open::Thinking, &json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                }
                 out.push_str(&block_delta(self.last(), &json!({"type": "thinking_delta", "thinking": text})));
             }
             Event::Proof(proof) => self.prove(&proof, out),
-            Event::Ends => self.close(out),
-            Event::Call { key, id, name } => {
-                let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
-                self.close(out);
-                self.go_on_with(Open::Call, &block, out);
-                self.calls.insert(key, self.last());
-            }
-            Event::Arguments { key, text } => {
-                if let Some(index) = self.calls.get(&key) {
-                    out.push_str(&block_delta(*index, &json!({"type": "input_json_delta", "partial_json": text})));
+            Event::Ends => {
+                // What is open may be another call than the one that has ended; a call that is not whole goes on.
+                if !self.call_runs() {
+                    self.close(out);
+                    self.advance(out);
                 }
             }
+            Event::Call { key, id, name } => {
+                self.waiting.push_back(Waiting { key, id, name, arguments: String::new() });
+                self.advance(out);
+            }
+            Event::Arguments { key, text } => self.argue(key, &text, out),
             Event::Finish(finish) => self.finish = Some(finish),
             Event::Usage(usage) => self.usage = usage.or(self.usage),
             Event::Failed(failure) => {
                 self.failed = true;
-                out.push_str(&format!("event: error\ndata: {}\n\n", envelope(&failure, 500)));
+                let status = if failure.says("rate_limit") { 429 } else { 500 };
+                let status = if failure.says("overloaded") { 529 } else { status };
+                out.push_str(&format!("event: error\ndata: {}\n\n", envelope(&failure, status)));
             }
         }
     }
@@ -96,7 +114,7 @@ impl Telling {
         }
         let mut body = String::new();
         self.begin(&mut body);
-        self.close(&mut body);
+        self.close_all(&mut body);
         let (stop, sequence) = reason(self.finish.as_ref(), self.refused);
         body.push_str(&write::message_delta(stop, sequence, &self.usage));
         Closing { body: Bytes::from(body), last: write::message_stop() }
@@ -109,30 +127,84 @@ impl Telling {
     }
 
     fn say(&mut self, text: &str, out: &mut String) {
-        self.go_on_with(Open::Text, &json!({"type": "text", "text": ""}), out);
+        if !matches!(self.open, Some(Open::Text)) {
+            self.open(Open::Text, &json!({"type": "text", "text": ""}), out);
+        }
         out.push_str(&block_delta(self.last(), &json!({"type": "text_delta", "text": text})));
     }
 
     fn prove(&mut self, proof: &Proof, out: &mut String) {
-        if self.open == Some(Open::Thinking) && !matches!(proof, Proof::Redacted(_)) {
-            let signed = json!({"type": "signature_delta", "signature": proof.signature()});
-            out.push_str(&block_delta(self.last(), &signed));
-            return self.close(out);
+        match (proof, &self.open) {
+            (Proof::Redacted(_), _) => {}
+            (_, Some(Open::Thinking)) => return self.sign(proof, out),
+            (Proof::Signed(_), _) => {
+                // The vendor may leave the text out and still sign it.
+                self.open(Open::Thinking, &json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                return self.sign(proof, out);
+            }
+            (Proof::Encrypted { .. }, _) => {}
         }
-        self.close(out);
         self.begin(out);
+        self.close_all(out);
         out.push_str(&block_start(self.next, &hidden(proof)));
         out.push_str(&block_stop(self.next));
         self.next = self.next.saturating_add(1);
     }
 
-    /// Opens a block, unless one of its kind is open.
-    fn go_on_with(&mut self, kind: Open, block: &Value, out: &mut String) {
-        if self.open == Some(kind) {
-            return;
+    fn sign(&mut self, proof: &Proof, out: &mut String) {
+        let signed = json!({"type": "signature_delta", "signature": proof.signature()});
+        out.push_str(&block_delta(self.last(), &signed));
+        self.close(out);
+    }
+
+    fn argue(&mut self, of: u32, text: &str, out: &mut String) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.key == of) {
+            return waiting.arguments.push_str(text);
         }
+        if let Some(Open::Call(key, extent)) = &mut self.open
+            && *key == of
+        {
+            extent.push(text);
+        }
+        if let Some(index) = self.calls.get(&of) {
+            out.push_str(&block_delta(*index, &json!({"type": "input_json_delta", "partial_json": text})));
+        }
+        self.advance(out);
+    }
+
+    /// Whether a call is open that is not whole.
+    fn call_runs(&self) -> bool {
+        matches!(&self.open, Some(Open::Call(_, extent)) if !extent.is_whole())
+    }
+
+    /// Opens the calls that wait, as long as the one that is open is whole.
+    fn advance(&mut self, out: &mut String) {
+        while !self.call_runs()
+            && let Some(call) = self.waiting.pop_front()
+        {
+            self.call(call, out);
+        }
+    }
+
+    fn call(&mut self, call: Waiting, out: &mut String) {
+        let Waiting { key, id, name, arguments } = call;
         self.begin(out);
         self.close(out);
+        let mut extent = Extent::default();
+        out.push_str(&block_start(self.next, &json!({"type": "tool_use", "id": id, "name": name, "input": {}})));
+        if !arguments.is_empty() {
+            let delta = json!({"type": "input_json_delta", "partial_json": extent.push(&arguments)});
+            out.push_str(&block_delta(self.next, &delta));
+        }
+        self.calls.insert(key, self.next);
+        self.open = Some(Open::Call(key, extent));
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// Opens a block behind all others.
+    fn open(&mut self, kind: Open, block: &Value, out: &mut String) {
+        self.begin(out);
+        self.close_all(out);
         out.push_str(&block_start(self.next, block));
         self.open = Some(kind);
         self.next = self.next.saturating_add(1);
@@ -141,6 +213,15 @@ impl Telling {
     fn close(&mut self, out: &mut String) {
         if self.open.take().is_some() {
             out.push_str(&block_stop(self.last()));
+        }
+    }
+
+    /// Closes what is open, and every call that waited for it.
+    fn close_all(&mut self, out: &mut String) {
+        self.close(out);
+        while let Some(call) = self.waiting.pop_front() {
+            self.call(call, out);
+            self.close(out);
         }
     }
 
@@ -165,9 +246,8 @@ pub(super) fn whole(told: &Told, start: &Start) -> Value {
     }
     let content = told.pieces.iter().map(|piece| match piece {
         Piece::Text(text) | Piece::Refusal(text) => json!({"type": "text", "text": text}),
-        Piece::Thought { text, proof: Some(proof) } if text.is_empty() || matches!(proof, Proof::Redacted(_)) => {
-            hidden(proof)
-        }
+        Piece::Thought { proof: Some(proof @ Proof::Redacted(_)), .. } => hidden(proof),
+        Piece::Thought { text, proof: Some(proof @ Proof::Encrypted { .. }) } if text.is_empty() => hidden(proof),
         Piece::Thought { text, proof } => {
             let signature = proof.as_ref().map(Proof::signature).unwrap_or_default();
             json!({"type": "thinking", "thinking": text, "signature": signature})

@@ -23,6 +23,7 @@ pub(super) struct Telling {
     /// The running stretch of reasoning, which goes out once more beside its proof.
     thought: String,
     begun: bool,
+    failed: bool,
     finish: Option<Finish>,
     usage: Usage,
     out: String,
@@ -36,6 +37,7 @@ impl Telling {
             calls: BTreeMap::new(),
             thought: String::new(),
             begun: false,
+            failed: false,
             finish: None,
             usage: Usage::default(),
             out: String::new(),
@@ -77,6 +79,7 @@ impl Telling {
             Event::Finish(finish) => self.finish = Some(finish),
             Event::Usage(usage) => self.usage = usage.or(self.usage),
             Event::Failed(failure) => {
+                self.failed = true;
                 self.out.push_str(&format!("data: {}\n\n", envelope(&failure)));
             }
         }
@@ -90,7 +93,8 @@ impl Telling {
             self.delta_ending(&json!({}), Some(reason(finish)));
             body.push_str(&std::mem::take(&mut self.out));
         }
-        if self.wants_usage && self.begun {
+        // As at the vendor's, a stream that broke off tells no counts.
+        if self.wants_usage && self.begun && !self.failed {
             body.push_str(&String::from_utf8_lossy(&write::usage_chunk(&self.start.head(), &self.usage)));
         }
         Closing { body: Bytes::from(body), last: write::done() }
@@ -128,12 +132,9 @@ pub(super) fn whole(told: &Told, start: &Start) -> Value {
         }
     }
     let filled = |texts: Vec<&str>, between: &str| Some(texts.join(between)).filter(|text| !text.is_empty());
-    let mut message = json!({"role": "assistant", "content": filled(answer, "")});
+    let mut message = json!({"role": "assistant", "content": filled(answer, ""), "refusal": filled(refusal, "")});
     if let Some(thoughts) = filled(thoughts, "\n\n") {
         message["reasoning_content"] = thoughts.into();
-    }
-    if let Some(refusal) = filled(refusal, "") {
-        message["refusal"] = refusal.into();
     }
     for (name, list) in [("reasoning_details", details), ("tool_calls", calls)] {
         if !list.is_empty() {

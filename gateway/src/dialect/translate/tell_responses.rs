@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::proof::Proof;
 use super::stream::Start;
-use super::told::{Event, Finish, Piece, Told};
+use super::told::{Event, Failure, Finish, Piece, Told};
 use crate::dialect::Closing;
 use crate::dialect::openai_responses::write::{self, Events, item_id, text_part};
 use crate::exchange::Usage;
@@ -25,6 +25,8 @@ pub(super) struct Telling {
     events: Events,
     begun: bool,
     failed: bool,
+    /// Whether nothing more comes of the last item; it is closed when the next one begins or it is known how all ends.
+    ended: bool,
     /// Items in their order, and whether they are whole.
     items: Vec<(Item, bool)>,
     finish: Option<Finish>,
@@ -34,11 +36,17 @@ pub(super) struct Telling {
 impl Telling {
     pub(super) fn new(start: Start) -> Self {
         let events = Events::after(0);
-        Self { start, events, begun: false, failed: false, items: Vec::new(), finish: None, usage: Usage::default() }
+        let (items, usage) = (Vec::new(), Usage::default());
+        Self { start, events, begun: false, failed: false, ended: false, items, finish: None, usage }
     }
 
     /// Takes an event, and writes what it comes to.
     pub(super) fn take(&mut self, event: Event, out: &mut String) {
+        if matches!(event, Event::Text(_) | Event::Refusal(_) | Event::Thinking(_) | Event::Proof(_))
+            && std::mem::take(&mut self.ended)
+        {
+            self.close_last();
+        }
         match event {
             Event::Begin { id, model } => {
                 self.start.know(id, model);
@@ -49,16 +57,18 @@ impl Telling {
             Event::Thinking(more) => self.think(&more),
             Event::Proof(given) => {
                 if !matches!(self.items.last(), Some((Item::Reasoning { proof: None, .. }, false))) {
+                    self.close_last();
                     self.open(Item::Reasoning { text: String::new(), proof: None });
                 }
                 if let Some((Item::Reasoning { proof, .. }, _)) = self.items.last_mut() {
                     *proof = Some(given);
                 }
-                self.close_last();
+                self.ended = true;
             }
-            Event::Ends => self.close_last(),
+            Event::Ends => self.ended = true,
             Event::Call { key, id, name } => {
                 self.close_last();
+                self.ended = false;
                 self.open(Item::Call { key, id, name, arguments: String::new() });
             }
             Event::Arguments { key, text } => self.argue(key, &text),
@@ -66,8 +76,7 @@ impl Telling {
             Event::Usage(usage) => self.usage = usage.or(self.usage),
             Event::Failed(failure) => {
                 self.failed = true;
-                let code = if failure.code.is_empty() { "server_error" } else { failure.code.as_str() };
-                self.events.failed(&self.start.head(), code, &failure.message);
+                self.events.failed(&self.start.head(), code(&failure), &failure.message);
             }
         }
         out.push_str(&self.events.take());
@@ -79,10 +88,16 @@ impl Telling {
             return Closing { body: Bytes::new(), last: Bytes::new() };
         }
         self.begin();
+        let last = last_status(self.finish.as_ref());
+        let ends = self.items.len().saturating_sub(1);
         for index in 0..self.items.len() {
-            self.close(index);
+            self.close(index, if index == ends { last } else { COMPLETED });
         }
-        let output = self.items.iter().enumerate().map(|(index, (item, _))| item.value(&self.start, index, true));
+        let output = self
+            .items
+            .iter()
+            .enumerate()
+            .map(|(index, (item, _))| item.value(&self.start, index, if index == ends { last } else { COMPLETED }));
         let (reply, kind) = ended(&self.start, output.collect(), self.finish.as_ref(), &self.usage);
         let body = self.events.take();
         self.events.event(kind, json!({"response": reply}));
@@ -153,7 +168,7 @@ impl Telling {
     fn open(&mut self, item: Item) {
         self.begin();
         let index = self.items.len();
-        let mut opened = item.value(&self.start, index, false);
+        let mut opened = item.value(&self.start, index, IN_PROGRESS);
         if let Item::Message { refusal, .. } = item {
             let part = if refusal { json!({"type": "refusal", "refusal": ""}) } else { text_part("") };
             opened["content"] = json!([]);
@@ -171,11 +186,11 @@ impl Telling {
     fn close_last(&mut self) {
         let Some((item, _)) = self.items.last() else { return };
         if !matches!(item, Item::Call { .. }) {
-            self.close(self.items.len().saturating_sub(1));
+            self.close(self.items.len().saturating_sub(1), COMPLETED);
         }
     }
 
-    fn close(&mut self, index: usize) {
+    fn close(&mut self, index: usize, status: &str) {
         let Some((item, whole)) = self.items.get_mut(index) else { return };
         if std::mem::replace(whole, true) {
             return;
@@ -216,7 +231,7 @@ impl Telling {
                 self.events.event("response.function_call_arguments.done", done);
             }
         }
-        let item = item.value(&self.start, index, true);
+        let item = item.value(&self.start, index, status);
         self.events.event("response.output_item.done", json!({"output_index": index, "item": item}));
     }
 
@@ -236,8 +251,8 @@ impl Item {
         }
     }
 
-    fn value(&self, start: &Start, index: usize, whole: bool) -> Value {
-        let (id, status) = (self.id(start, index), if whole { "completed" } else { "in_progress" });
+    fn value(&self, start: &Start, index: usize, status: &str) -> Value {
+        let (id, whole) = (self.id(start, index), status != IN_PROGRESS);
         match self {
             Self::Message { text, refusal } => {
                 let part = if *refusal { json!({"type": "refusal", "refusal": text}) } else { text_part(text) };
@@ -266,6 +281,23 @@ impl Item {
     }
 }
 
+/// The state of the last item of a reply that has ended.
+fn last_status(finish: Option<&Finish>) -> &'static str {
+    match finish {
+        Some(Finish::Length | Finish::Refused) => INCOMPLETE,
+        _ => COMPLETED,
+    }
+}
+
+/// The vendor's code for a failure.
+fn code(failure: &Failure) -> &str {
+    match failure.code.as_str() {
+        "" if failure.says("rate_limit") => "rate_limit_exceeded",
+        "" => "server_error",
+        code => code,
+    }
+}
+
 /// A reply that has ended, and the event that says so.
 fn ended(start: &Start, output: Vec<Value>, finish: Option<&Finish>, usage: &Usage) -> (Value, &'static str) {
     let why = match finish {
@@ -282,12 +314,16 @@ fn ended(start: &Start, output: Vec<Value>, finish: Option<&Finish>, usage: &Usa
     (reply, kind)
 }
 
+/// States of an item.
+const IN_PROGRESS: &str = "in_progress";
+const COMPLETED: &str = "completed";
+const INCOMPLETE: &str = "incomplete";
+
 /// A whole reply.
 pub(super) fn whole(told: &Told, start: &Start) -> Value {
     if let Some(failure) = &told.failed {
         let mut reply = write::reply(&start.head(), "failed", Vec::new(), None);
-        let code = if failure.code.is_empty() { "server_error" } else { failure.code.as_str() };
-        reply["error"] = json!({"code": code, "message": failure.message});
+        reply["error"] = json!({"code": code(failure), "message": failure.message});
         return reply;
     }
     let items = told.pieces.iter().map(|piece| match piece {
@@ -298,6 +334,9 @@ pub(super) fn whole(told: &Told, start: &Start) -> Value {
             Item::Call { key: *key, id: id.clone(), name: name.clone(), arguments: arguments.clone() }
         }
     });
-    let output = items.enumerate().map(|(index, item)| item.value(start, index, true)).collect();
+    let (last, ends) = (last_status(told.finish.as_ref()), told.pieces.len().saturating_sub(1));
+    let output =
+        items.enumerate().map(|(index, item)| item.value(start, index, if index == ends { last } else { COMPLETED }));
+    let output = output.collect();
     ended(start, output, told.finish.as_ref(), &told.usage).0
 }

@@ -1,5 +1,7 @@
 //! What is said in one dialect means the same in another, however its bytes come.
 
+mod round_trip;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -50,6 +50,13 @@ pub(super) struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Whether the host says a word of it, as its type or its code.
+    pub(super) fn says(&self, word: &str) -> bool {
+        self.kind.contains(word) || self.code.contains(word)
+    }
+}
+
 /// All that was told of a reply.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {

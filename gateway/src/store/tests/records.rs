@@ -6,11 +6,13 @@ use uuid::Uuid;
 use super::fixtures::{begin, end, finding, frames, id, request, verdict};
 use super::with_store;
 use crate::exchange::{Action, Ending};
+use crate::ledger::checkpoint::Signer;
 use crate::record::{Begin, Entry, Sink, wall_clock};
 use crate::store::Store;
 use crate::store::custody::{Authority, Whose, erase};
 use crate::store::records::{Filter, list};
-use crate::store::search::{find, index_a_day};
+use crate::store::seal::{Turn, seal};
+use crate::store::search::{find, index};
 use crate::store::trace::{Payload, show};
 
 #[test]
@@ -143,6 +145,11 @@ fn lists_hold_what_was_asked_for_newest_first() {
     });
 }
 
+async fn seal_all(store: &Store) {
+    let signer = Signer::read("test", &Signer::generate().expect("random")).expect("a key");
+    while !matches!(seal(store, &signer, None).await.expect("sealed"), Turn::Idle) {}
+}
+
 #[test]
 fn exchanges_are_found_by_their_words_indexed_or_not() {
     with_store(async |store| {
@@ -159,15 +166,24 @@ fn exchanges_are_found_by_their_words_indexed_or_not() {
         let found = async |text: &str| {
             let (records, coverage) = find(&store, &since, text).await.expect("found");
             let ids: Vec<Uuid> = records.iter().map(|record| record.exchange).collect();
-            (ids, (coverage.indexed_days > 0, coverage.read))
+            (ids, (coverage.indexed_days, coverage.read))
         };
-        assert_eq!(found("leipzig").await, (vec![new.0, old.0], (false, 2)));
-        let mut days = 0;
-        while index_a_day(&store).await.expect("indexed").is_some() {
-            days += 1;
-        }
-        assert_eq!(days, 1, "today is not over");
-        assert_eq!(found("LEIPZIG").await, (vec![new.0, old.0], (true, 1)));
+        assert_eq!(found("leipzig").await, (vec![new.0, old.0], (0, 2)), "what waits for the sealer is read");
+        assert_eq!(index(&store).await, Ok(None), "nothing is sealed");
+        seal_all(&store).await;
+        assert_eq!(found("leipzig").await, (vec![new.0, old.0], (0, 2)), "what is sealed is read");
+        assert_eq!(index(&store).await, Ok(Some(2)));
+        assert_eq!(index(&store).await, Ok(None));
+        assert_eq!(found("LEIPZIG").await, (vec![new.0, old.0], (2, 0)));
+        // One that comes days late.
+        let late = id(3, 60 * 24 * 2);
+        let begin = Begin { request: request("Leipzig, late"), ..begin(late) };
+        let entries = vec![Entry::Begin(Box::new(begin)), Entry::End(Box::new(end(late)))];
+        store.write(stream, &frames(stream, 5, entries)).await.expect("stored");
+        assert_eq!(found("leipzig").await, (vec![new.0, late.0, old.0], (2, 1)));
+        seal_all(&store).await;
+        assert_eq!(index(&store).await, Ok(Some(1)));
+        assert_eq!(found("leipzig").await, (vec![new.0, late.0, old.0], (3, 0)));
         assert_eq!(found("莱比锡").await.0, [old.0]);
         assert_eq!(found("leipzig geschah").await.0, [old.0]);
         assert_eq!(found("leipzig vienna").await.0, [] as [Uuid; 0]);
