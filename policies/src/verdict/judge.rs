@@ -160,8 +160,11 @@ impl Parts {
         let answer = self.read(reply.answer, MOST_WORDS);
         let reasoning = reply.reasoning.map(|part| self.read(part, 0));
         let material = self.material(&asked, &answer, reasoning.as_ref());
-        let mut opinion =
-            by_form.unwrap_or_else(|| structure::allow_for_cut(case, answer.folded.letters, self.on_text(&material)));
+        let mut opinion = by_form.unwrap_or_else(|| {
+            let opinion =
+                structure::allow_for_calls(case, reading::opinion(&answer).is_some(), self.on_text(&material));
+            structure::allow_for_cut(case, answer.folded.letters, opinion)
+        });
         let thought = reasoning.as_ref().map_or(0, |thinking| thinking.folded.letters);
         let thought = (opinion.outcome == Outcome::Complied).then_some(thought);
         let observation = Observation::of(origin, &asked, &answer, material.language, thought);
