@@ -82,8 +82,9 @@ fn list(arguments: &RecordsList) -> Result<ExitCode, Failure> {
 /// Says how much was looked at: an empty list means little where much was not.
 fn tell(coverage: &Coverage) {
     let Coverage { indexed_days, read, cut } = coverage;
+    let days = if *indexed_days == 1 { "day" } else { "days" };
     print::error(&format!(
-        "searched the index of {indexed_days} days and read {read} exchanges that are not in it yet"
+        "searched the index of {indexed_days} {days}, and read {read} exchanges that are not in it yet"
     ));
     if *cut {
         print::error("older exchanges that are not in the index yet were not read; wait for the index");
