@@ -6,6 +6,7 @@ use crate::harness::gateway::{Gateway, Setup};
 use crate::harness::pack::{FLAGS, REDACTS, pack};
 use crate::harness::script::{DONE, Reply, finish, say, think, usage};
 use crate::harness::upstream::Upstream;
+use crate::harness::wait::until;
 
 fn ask(text: &str, stream: bool) -> Value {
     json!({"model": "m", "stream": stream, "messages": [
@@ -137,6 +138,28 @@ async fn lists_are_filtered() {
             listed.lines().iter().filter_map(|one| one["exchange"].as_str().map(str::to_owned)).collect();
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
     }
+}
+
+#[tokio::test]
+async fn texts_are_found_at_once_and_then_by_their_index() {
+    let upstream = Upstream::always(Reply::saying("Storks nest on chimneys. 六四")).await;
+    let gateway = Setup::before(&upstream).with(json!({"ledger": {"every": "200ms"}})).start().await;
+    let answer = gateway.client().chat(&ask("Where do they nest?", false)).await;
+    let id = answer.id();
+    gateway.record(&id).await;
+    let found = async |text: &str| {
+        let ran = gateway.candor(&["records", "list", "--json", "--text", text]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let lines = ran.lines();
+        let ids: Vec<String> = lines.iter().filter_map(|one| one["exchange"].as_str().map(str::to_owned)).collect();
+        (ids, ran.err.contains(" 1 day, and read 0 exchanges"))
+    };
+    assert_eq!(found("STORKS where").await.0, [id.as_str()]);
+    until("the index", async || found("storks").await.1.then_some(())).await;
+    for text in ["storks nest", "where Chimneys", "六四"] {
+        assert_eq!(found(text).await.0, [id.as_str()], "{text}");
+    }
+    assert!(found("storks herons").await.0.is_empty());
 }
 
 #[tokio::test]
