@@ -293,6 +293,7 @@ impl Account {
     pub fn take_over(&mut self, reply: &Reply) {
         self.received = super::kept::Kept::default();
         self.upstream = Some(reply.upstream.clone());
+        self.upstream_dialect = Some(reply.dialect);
         self.billed = Some((reply.model.clone(), reply.price.clone()));
         self.streamed = reply.streams();
         self.exposes_reasoning = reply.exposes_reasoning;
