@@ -299,6 +299,9 @@ impl Account {
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
         self.adapted.clone_from(&reply.adapted);
+        if reply.asks_usage {
+            self.adapted.push("usage of the stream asked for".to_owned());
+        }
         self.timings.first_byte = Some(Instant::now() - self.started);
     }
 }
