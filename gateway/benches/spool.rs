@@ -75,6 +75,7 @@ fn end(exchange: ExchangeId, size: usize) -> End {
             took: Duration::from_millis(12),
         }],
         upstream: Some("one".into()),
+        upstream_dialect: None,
         upstream_model: Some("some-model-2".into()),
         upstream_reply_id: Some("chatcmpl-1".into()),
         sent: None,

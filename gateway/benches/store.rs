@@ -159,6 +159,7 @@ fn pair(number: u64, ago: Duration) -> [Entry; 2] {
         fault: None,
         attempts: Vec::new(),
         upstream: Some("up".into()),
+        upstream_dialect: None,
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,

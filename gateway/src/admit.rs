@@ -1,9 +1,10 @@
 //! Admission: what an exchange holds while it runs. It does not know who the caller is or what was asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::fault::Fault;
 use crate::limits::Hold;
@@ -46,8 +47,7 @@ impl From<Error> for Fault {
 /// Gives out admissions.
 #[derive(Debug)]
 pub struct Door {
-    room: Arc<Semaphore>,
-    capacity: usize,
+    running: Arc<AtomicUsize>,
     closing: Closing,
 }
 
@@ -60,23 +60,34 @@ pub struct Admission {
     pub closing: Closing,
     /// What it holds of its caller's limits.
     pub hold: Hold,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// A place among the running exchanges; dropping it gives it back.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Door {
-    /// A door that lets so many exchanges run at once.
+    /// A door that nobody has passed yet.
     #[must_use]
-    pub fn new(capacity: usize, closing: Closing) -> Self {
-        Self { room: Arc::new(Semaphore::new(capacity)), capacity, closing }
+    pub fn new(closing: Closing) -> Self {
+        Self { running: Arc::default(), closing }
     }
 
     /// Exchanges that run now.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.capacity.saturating_sub(self.room.available_permits())
+        self.running.load(Ordering::Relaxed)
     }
 
-    /// Admits an exchange, or says at once why not.
+    /// Admits an exchange where the snapshot that it will run under leaves room, or says at once why not. A smaller limit
+    /// than before turns nobody out: those that run go on, and new ones wait for them.
     ///
     /// # Errors
     /// See [`Error`].
@@ -84,7 +95,10 @@ impl Door {
         if *self.closing.borrow() != Phase::Serving {
             return Err(Error::Draining);
         }
-        let permit = self.room.clone().try_acquire_owned().map_err(|_| Error::Full)?;
-        Ok(Admission { snapshot, closing: self.closing.clone(), hold, _permit: permit })
+        let most = snapshot.config.limits.exchanges;
+        let one_more = |running: usize| (running < most).then(|| running + 1);
+        self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).map_err(|_| Error::Full)?;
+        let place = Place(self.running.clone());
+        Ok(Admission { snapshot, closing: self.closing.clone(), hold, _place: place })
     }
 }

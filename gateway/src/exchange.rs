@@ -37,11 +37,14 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI Embeddings.
     OpenaiEmbeddings,
+    /// Anthropic's count of a Messages request's tokens.
+    AnthropicCount,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::OpenaiChat, Self::OpenaiResponses, Self::Anthropic, Self::OpenaiEmbeddings];
+    pub const ALL: [Self; 5] =
+        [Self::OpenaiChat, Self::OpenaiResponses, Self::Anthropic, Self::OpenaiEmbeddings, Self::AnthropicCount];
 
     /// Name in records, metrics and configuration.
     #[must_use]
@@ -51,6 +54,7 @@ impl Dialect {
             Self::OpenaiResponses => "openai-responses",
             Self::Anthropic => "anthropic",
             Self::OpenaiEmbeddings => "openai-embeddings",
+            Self::AnthropicCount => "anthropic-count-tokens",
         }
     }
 
@@ -63,7 +67,13 @@ impl Dialect {
     /// Whether requests and replies in it can be said in another: all that converse can.
     #[must_use]
     pub fn converses(self) -> bool {
-        self != Self::OpenaiEmbeddings
+        !matches!(self, Self::OpenaiEmbeddings | Self::AnthropicCount)
+    }
+
+    /// Whether it asks how many tokens a prompt has, and nothing is generated.
+    #[must_use]
+    pub fn counts_only(self) -> bool {
+        self == Self::AnthropicCount
     }
 }
 

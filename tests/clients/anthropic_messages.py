@@ -1,4 +1,4 @@
-"""The official anthropic package against a running gateway: whole, streamed, tools, thinking, errors, models.
+"""The official anthropic package against a running gateway: whole, streamed, tools, thinking, errors, models, counts.
 
 usage: anthropic_messages.py BASE_URL CA_FILE KEY
 """
@@ -65,6 +65,11 @@ def errors(client, stranger):
             raise AssertionError(f"{kind.__name__} was expected")
 
 
+def counted(client):
+    counted = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "hello"}], tools=TOOLS)
+    assert counted.input_tokens == 11, counted
+
+
 def main(base_url, ca_file, key):
     trust = ssl.create_default_context(cafile=ca_file)
 
@@ -79,6 +84,7 @@ def main(base_url, ca_file, key):
     streamed(known)
     tools(known)
     errors(known, stranger)
+    counted(known)
     print("ok")
 
 

@@ -49,7 +49,7 @@ async fn a_stream_reaches_the_client_byte_for_byte_however_it_is_cut() {
     let upstream = Upstream::in_turn(cuts.map(|size| Reply::bytes_by(size, STREAM.as_bytes())).to_vec()).await;
     let gateway = Setup::before(&upstream).pack(&pack(&[REDACTS, STOPS])).start().await;
     for size in cuts {
-        let answer = gateway.client().chat(&json!({"model": "m", "stream": true, "messages": hello()})).await;
+        let answer = gateway.client().chat(&streamed()).await;
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-type").starts_with("text/event-stream"), "{:?}", answer.headers);
         assert_eq!(answer.text().await, STREAM, "in writes of {size} bytes");
@@ -76,7 +76,7 @@ async fn a_stream_over_http2_and_tls_on_both_sides_is_the_same_bytes() {
     entry["roots"] = json!("roots.pem");
     let setup = Setup::new().file("roots.pem", authority.pem()).with(json!({"upstreams": [entry]}));
     let gateway = setup.start().await;
-    let answer = gateway.client().http2().chat(&json!({"model": "m", "stream": true, "messages": hello()})).await;
+    let answer = gateway.client().http2().chat(&streamed()).await;
     assert_eq!(answer.text().await, STREAM);
     assert_eq!(upstream.only().version, http::Version::HTTP_2);
 }
@@ -114,6 +114,10 @@ async fn the_upstream_sees_the_gateways_key_and_none_of_the_clients_secrets() {
     assert_eq!(received.header("openai-beta"), "assistants=v2");
     assert_eq!(received.header("cookie"), "");
     assert_eq!((received.method.as_str(), received.path.as_str()), ("POST", "/v1/chat/completions"));
+}
+
+fn streamed() -> serde_json::Value {
+    json!({"model": "m", "stream": true, "stream_options": {"include_usage": true}, "messages": hello()})
 }
 
 fn hello() -> serde_json::Value {

@@ -227,7 +227,9 @@ async fn megabytes_pass_in_both_directions_under_rules() {
     let stream = [frames.concat(), finish(0, "stop"), usage(9, 9), DONE.to_owned()].concat();
     let upstream = Upstream::always(Reply::bytes_by(32 << 10, stream.as_bytes())).await;
     let gateway = Setup::before(&upstream).pack(&pack(&[REDACTS, STOPS])).start().await;
-    let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": text}]}).to_string();
+    let messages = json!([{"role": "user", "content": text}]);
+    let body = json!({"model": "m", "stream": true, "stream_options": {"include_usage": true}, "messages": messages})
+        .to_string();
     let answer = gateway.client().post(body.clone()).await;
     let id = answer.id();
     assert!(answer.text().await == stream);

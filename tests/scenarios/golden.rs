@@ -27,7 +27,9 @@ async fn vendors_streams_pass_untouched_and_are_read_right() {
     let gateway = Setup::before(&upstream).pack(&pack(&[REDACTS, STOPS])).start().await;
     for path in streams {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let body = json!({"model": name, "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+        let messages = json!([{"role": "user", "content": "Hello"}]);
+        let body =
+            json!({"model": name, "stream": true, "stream_options": {"include_usage": true}, "messages": messages});
         let answer = gateway.client().chat(&body).await;
         let id = answer.id();
         assert_eq!(answer.text().await, std::fs::read_to_string(&path).expect("a stream"), "{name}");

@@ -19,7 +19,8 @@ async fn before(reply: Reply) -> (Gateway, Upstream) {
 }
 
 fn ask(stream: bool) -> Value {
-    json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
+    let messages = json!([{"role": "user", "content": "Hello"}]);
+    json!({"model": "m", "stream": stream, "stream_options": {"include_usage": true}, "messages": messages})
 }
 
 /// Asks for a stream; gives the bytes and the record.

@@ -15,6 +15,7 @@ mod audit;
 mod caller_limits;
 mod callers;
 mod cost;
+mod counting;
 mod judging;
 mod reload;
 mod replay;
@@ -22,6 +23,7 @@ mod routing;
 mod rules;
 mod screening;
 mod tokens;
+mod usage;
 mod verdicts;
 
 mod failover;

@@ -105,8 +105,11 @@ async fn streamed(bench: &Bench, vendor: &Vendor) -> [String; 2] {
     assert!(thoughts.iter().all(|thought| thought == THOUGHT), "{}: {record}", vendor.name);
     assert_eq!(thoughts.is_empty(), vendor.thought.is_empty(), "{}: {record}", vendor.name);
     assert_eq!((said(&record, "answer"), counts(&record)), (vec![TEXT.to_owned()], vec![40, 25, 12, 30]));
-    let (_, _, unasked) = bench.streamed(vendor.name, "Weather?", json!({})).await;
+    // Where the client does not ask, the gateway does, and keeps that to itself; without adaptation nobody asks.
+    let (_, text, unasked) = bench.streamed(vendor.name, "Weather?", json!({})).await;
     let always = vendor.usage != Usage::Asked;
+    assert_eq!((text, counts(&unasked)), (vendor.stream(false, false), vec![40, 25, 12, 30]), "{}", vendor.name);
+    let (_, _, unasked) = bench.streamed(&format!("raw/{}", vendor.name), "Weather?", json!({})).await;
     assert_eq!(!counts(&unasked).is_empty(), always, "{}: {unasked}", vendor.name);
     ["bytes as sent".to_owned(), if always { "always" } else { "where asked" }.to_owned()]
 }

@@ -139,3 +139,45 @@ async fn a_certificate_that_was_renewed_is_shown_to_new_connections() {
     assert_eq!(trusting(&second).chat(&asking("m")).await.status, 200);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn the_room_for_exchanges_grows_and_shrinks_and_turns_nobody_out() {
+    let held = Signal::new();
+    let steps = [send(say("held ")), Step::Hold(held.clone()), send(say("on")), send(finish(0, "stop")), send(DONE)];
+    let upstream = Upstream::always(Reply::stream(steps)).await;
+    let limits = |exchanges: u32| json!({"limits": {"exchanges": exchanges}});
+    let setup = Setup::before(&upstream).with(json!({"reload": {"watch": false}})).with(limits(2));
+    let mut gateway = setup.start().await;
+    let client = gateway.client();
+    let mut ask = asking("m");
+    ask["stream"] = json!(true);
+    let mut held_up = Vec::new();
+    let mut begin = async || {
+        let mut stream = client.chat(&ask).await;
+        if stream.status == 200 {
+            stream.read_until("held ").await;
+        }
+        let status = stream.status;
+        held_up.push(stream);
+        status
+    };
+    assert_eq!([begin().await, begin().await, begin().await], [200, 200, 503]);
+    gateway.change(limits(3));
+    gateway.signal(Kill::HUP);
+    logged(&gateway, TAKEN, 1).await;
+    assert_eq!([begin().await, begin().await], [200, 503]);
+    gateway.change(limits(1));
+    gateway.signal(Kill::HUP);
+    logged(&gateway, TAKEN, 2).await;
+    assert_eq!(begin().await, 503);
+    held.give();
+    let mut whole = 0;
+    for stream in held_up {
+        if stream.status == 200 {
+            assert!(stream.text().await.contains("[DONE]"));
+            whole += 1;
+        }
+    }
+    assert_eq!(whole, 3, "nobody was turned out");
+    until("room for one", async || (client.chat(&asking("m")).await.status == 200).then_some(())).await;
+}

@@ -153,3 +153,44 @@ async fn a_copy_goes_to_another_upstream_and_delays_nobody() {
     let ran = gateway.candor(&["records", "erase", &id, "--by", "ana", "--why", "art. 17", "--json"]).await;
     assert_eq!((ran.code, ran.json()["erased"].as_array().map(Vec::len)), (0, Some(2)), "{ran:?}");
 }
+
+/// Candidates of one route, the first of which says that its rate is spent; who was asked how often.
+async fn spent(headers: &[(&'static str, String)], more: Value) -> [usize; 2] {
+    let reply = headers.iter().fold(Reply::saying("a"), |reply, (name, value)| reply.header(name, value));
+    let upstreams = [Upstream::always(reply).await, Upstream::always(Reply::saying("b")).await];
+    let candidates = json!([{"upstream": "u0"}, {"upstream": "u1", "priority": 1}]);
+    let mut model = json!({"candidates": candidates});
+    model.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    let gateway = gateway(&[&upstreams[0], &upstreams[1]], model).await;
+    for _ in 0..3 {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hello"}]});
+        assert_eq!(gateway.client().chat(&body).await.status, 200);
+    }
+    upstreams.map(|upstream| upstream.received().len())
+}
+
+#[tokio::test]
+async fn who_says_that_its_rate_is_spent_is_avoided_and_still_asked_where_nobody_else_is() {
+    let openai = |left: &str, reset: &str| {
+        [("x-ratelimit-remaining-tokens", left.to_owned()), ("x-ratelimit-reset-tokens", reset.to_owned())]
+    };
+    let anthropic = |reset: &str| {
+        [
+            ("anthropic-ratelimit-output-tokens-remaining", "0".to_owned()),
+            ("anthropic-ratelimit-output-tokens-reset", reset.to_owned()),
+        ]
+    };
+    assert_eq!(spent(&openai("0", "6m0s"), json!({})).await, [1, 2]);
+    assert_eq!(spent(&anthropic("2999-01-01T00:00:00Z"), json!({})).await, [1, 2]);
+    assert_eq!(spent(&openai("1", "6m0s"), json!({})).await, [3, 0]);
+    assert_eq!(spent(&openai("0", "soon"), json!({})).await, [3, 0]);
+    assert_eq!(spent(&anthropic("1999-01-01T00:00:00Z"), json!({})).await, [3, 0]);
+    let alone = json!({"candidates": [{"upstream": "u0"}]});
+    assert_eq!(spent(&openai("0", "6m0s"), alone).await, [3, 0]);
+    // Another model there has a rate of its own.
+    let models = json!({"candidates": [
+        {"upstream": "u0", "model": "one"}, {"upstream": "u0", "model": "two", "priority": 1},
+        {"upstream": "u1", "priority": 2},
+    ]});
+    assert_eq!(spent(&openai("0", "6m0s"), models).await, [2, 1]);
+}

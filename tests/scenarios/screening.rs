@@ -14,7 +14,8 @@ async fn gateway(upstream: &Upstream) -> Gateway {
 }
 
 fn ask(text: &str, stream: bool) -> Value {
-    json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": text}]})
+    let messages = json!([{"role": "user", "content": text}]);
+    json!({"model": "m", "stream": stream, "stream_options": {"include_usage": true}, "messages": messages})
 }
 
 /// Asks for a stream; gives its bytes and its record.

@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::harness::gateway::{Gateway, KEY, Setup};
+use crate::harness::gateway::{Gateway, KEY, Setup, remote};
 use crate::harness::script::{DONE, Reply, delta, finish, say, think, usage, whole};
 use crate::harness::upstream::{Received, Upstream};
 use crate::harness::wait::within;
@@ -69,7 +69,10 @@ fn named(variable: &str) -> Option<std::ffi::OsString> {
 async fn gateway() -> (Gateway, Upstream) {
     let upstream = Upstream::answering(answer).await;
     let models = json!([{"name": "reasoner", "attempts": 1, "candidates": [{"upstream": "up"}]}]);
-    (Setup::before(&upstream).with(json!({"models": models})).start().await, upstream)
+    let dialects = ["openai-chat", "openai-embeddings", "anthropic-count-tokens"];
+    let mut up = remote("up", &upstream.base_url());
+    up["dialects"] = json!(dialects);
+    (Setup::new().with(json!({"upstreams": [up], "models": models})).start().await, upstream)
 }
 
 fn base_url(gateway: &Gateway) -> String {
@@ -95,6 +98,9 @@ async fn run(mut command: Command) {
 /// What the script asks for is named by its last message.
 fn answer(request: &Received) -> Reply {
     let body = String::from_utf8_lossy(&request.body).into_owned();
+    if request.path.ends_with("/count_tokens") {
+        return Reply::json(200, r#"{"input_tokens":11}"#);
+    }
     let stream = body.contains("\"stream\":true") || body.contains("\"stream\": true");
     if body.contains("limit me") {
         let limited = r#"{"error":{"message":"slow down","type":"rate_limit_error","param":null,"code":"rate_limit"}}"#;

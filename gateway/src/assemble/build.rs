@@ -136,7 +136,7 @@ fn shared(
     let config = &snapshot.config;
     let keys = Arc::new(Keys::new(&config.callers));
     keyring::read_copy(&config.data.join(keyring_copy()), &keys);
-    let door = Arc::new(Door::new(config.limits.exchanges, closing.clone()));
+    let door = Arc::new(Door::new(closing.clone()));
     let metrics = Metrics::new(snapshot.routes.models()).exporting(export.map(Export::meters));
     let metrics = Arc::new(metrics);
     parts::count_running(&metrics, &door);

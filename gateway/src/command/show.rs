@@ -146,6 +146,10 @@ fn model(trace: &Trace) -> String {
     let mut text = format!("{} ({})", safe(&record.model), record.dialect);
     if let Some(upstream) = &record.upstream {
         text.push_str(&format!(", answered by {}", safe(upstream)));
+        // Said where the exchange was translated; else it is the client's.
+        if let Some(dialect) = record.upstream_dialect.as_ref().filter(|dialect| **dialect != record.dialect) {
+            text.push_str(&format!(" ({})", safe(dialect)));
+        }
     }
     if let Some(model) = &record.upstream_model {
         text.push_str(&format!(" as {}", safe(model)));

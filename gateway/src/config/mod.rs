@@ -33,7 +33,7 @@ pub use secret::Secret;
 pub use settings::{
     Adaptation, CallerCertificate, CallerKey, Callers, Candidate, CertificateFiles, ClientCertificates, Config,
     Database, Ledger, Limits, Listen, LocalModel, Model, PayloadKey, Policies, Quantise, Recording, Remote, Retention,
-    RetentionClass, Shadow, Spool, Timeouts, Tls, Transport, Upstream, UpstreamKind,
+    RetentionClass, Shadow, Spool, StreamUsage, Timeouts, Tls, Transport, Upstream, UpstreamKind,
 };
 pub use terms::{Team, Terms};
 pub(crate) use tree::{Node, Place as FilePlace, Value as Tree, parse as parse_tree};

@@ -11,7 +11,8 @@ use super::prices::own_price;
 use super::read::{Shared, Table, nearest};
 use super::resolve::close;
 use super::settings::{
-    Adaptation, Candidate, LocalModel, Model, Quantise, Recording, Remote, Shadow, Timeouts, Upstream, UpstreamKind,
+    Adaptation, Candidate, LocalModel, Model, Quantise, Recording, Remote, Shadow, StreamUsage, Timeouts, Upstream,
+    UpstreamKind,
 };
 use crate::exchange::Dialect;
 use crate::upstream::catalogue::{self, Catalogue, Quirks};
@@ -106,6 +107,7 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
         _ => Vec::new(),
     };
     entry.note("applies", applies);
+    let usages = [("ask", StreamUsage::Ask), ("as_sent", StreamUsage::AsSent)];
     Some(UpstreamKind::Remote(Box::new(Remote {
         provider,
         base_url: base_url.unwrap_or_default(),
@@ -114,6 +116,7 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
         roots: entry.path("roots", shared).map(|path| base.join(path)),
         catalogue: catalogue.digest().to_owned(),
         adapt,
+        stream_usage: entry.choice("stream_usage", &usages, "ask", shared).unwrap_or(StreamUsage::Ask),
         timeouts: timeouts(entry, shared),
         idle_connections: entry.count("idle_connections", 64, 0, shared) as usize,
         concurrency: entry.optional_count("concurrency", shared),

@@ -342,6 +342,8 @@ pub struct Remote {
     pub catalogue: String,
     /// Whether requests are changed to what its catalogue entry says it takes.
     pub adapt: Adaptation,
+    /// Whether usage of a stream is asked for where its client does not.
+    pub stream_usage: StreamUsage,
     /// Time limits by meaning.
     pub timeouts: Timeouts,
     /// Idle connections kept per worker.
@@ -357,6 +359,15 @@ pub enum Adaptation {
     On,
     /// Bytes pass as they are.
     Off,
+}
+
+/// Whether the usage of a stream is asked for on a client's behalf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// Where the provider tells it only if asked; the client does not see it.
+    Ask,
+    /// As the client asked.
+    AsSent,
 }
 
 /// Time limits of one upstream call.

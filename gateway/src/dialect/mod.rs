@@ -18,8 +18,9 @@ use crate::exchange::{Dialect, Observed, Request};
 use crate::fault::Fault;
 use crate::stream::sse::Frame;
 
+pub use anthropic::count::write_count;
 pub use openai_chat::gather::Gathered;
-pub use openai_chat::write;
+pub use openai_chat::{usage, write};
 pub use request::Error as RequestError;
 pub use translate::{Translated, Translation, translate, translate_error};
 
@@ -75,6 +76,7 @@ pub fn read_request(dialect: Dialect, raw: Bytes) -> Result<Request, RequestErro
         Dialect::OpenaiResponses => openai_responses::request::read(raw),
         Dialect::Anthropic => anthropic::request::read(raw),
         Dialect::OpenaiEmbeddings => openai_embeddings::read(raw),
+        Dialect::AnthropicCount => anthropic::count::read(raw),
     }
 }
 
@@ -88,7 +90,7 @@ pub fn read_chunk(dialect: Dialect, frame: &Frame) -> Result<Observed, Error> {
         Dialect::OpenaiResponses => openai_responses::reply::read_frame(frame),
         Dialect::Anthropic => anthropic::reply::read_frame(frame),
         // It has no streams; what comes as one is passed on.
-        Dialect::OpenaiEmbeddings => Ok(Observed::default()),
+        Dialect::OpenaiEmbeddings | Dialect::AnthropicCount => Ok(Observed::default()),
     }
 }
 
@@ -102,6 +104,7 @@ pub fn read_reply(dialect: Dialect, body: &[u8]) -> Result<Observed, Error> {
         Dialect::OpenaiResponses => openai_responses::reply::read_whole(body),
         Dialect::Anthropic => anthropic::reply::read_whole(body),
         Dialect::OpenaiEmbeddings => openai_embeddings::read_whole(body),
+        Dialect::AnthropicCount => anthropic::count::read_whole(body),
     }
 }
 
@@ -117,7 +120,7 @@ pub fn id_prefix(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenaiChat => "chatcmpl-",
         Dialect::OpenaiResponses => "resp_",
-        Dialect::Anthropic => "msg_",
+        Dialect::Anthropic | Dialect::AnthropicCount => "msg_",
         Dialect::OpenaiEmbeddings => "embd-",
     }
 }
@@ -127,7 +130,7 @@ pub fn id_prefix(dialect: Dialect) -> &'static str {
 pub fn write_error(dialect: Dialect, fault: &Fault) -> Bytes {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::error(fault),
-        Dialect::Anthropic => anthropic::write::error(fault),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::error(fault),
     }
 }
 
@@ -136,7 +139,7 @@ pub fn write_error(dialect: Dialect, fault: &Fault) -> Bytes {
 pub fn write_models<'a>(dialect: Dialect, models: impl Iterator<Item = &'a str>) -> Bytes {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::models(models),
-        Dialect::Anthropic => anthropic::write::models(models),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::models(models),
     }
 }
 
@@ -145,7 +148,7 @@ pub fn write_models<'a>(dialect: Dialect, models: impl Iterator<Item = &'a str>)
 pub fn write_model(dialect: Dialect, model: &str) -> Bytes {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::OpenaiEmbeddings => write::model(model),
-        Dialect::Anthropic => anthropic::write::model(model),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::model(model),
     }
 }
 
@@ -161,7 +164,7 @@ pub fn stop_frames(
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::stop_frames(head, choices, message),
         Dialect::OpenaiResponses => openai_responses::write::stop_frames(delivered, head, message),
-        Dialect::Anthropic => anthropic::write::stop_frames(delivered, head, message),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::stop_frames(delivered, head, message),
     }
 }
 
@@ -171,7 +174,7 @@ pub fn stop_reply(dialect: Dialect, head: &write::Head<'_>, message: Option<&str
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::stop_reply(head, message),
         Dialect::OpenaiResponses => openai_responses::write::stop_reply(head, message),
-        Dialect::Anthropic => anthropic::write::stop_reply(head, message),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::stop_reply(head, message),
     }
 }
 
@@ -181,6 +184,6 @@ pub fn error_frames(dialect: Dialect, delivered: &[u8], head: &write::Head<'_>, 
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => write::error_frames(fault),
         Dialect::OpenaiResponses => openai_responses::write::error_frames(delivered, head, fault),
-        Dialect::Anthropic => anthropic::write::error_frames(fault),
+        Dialect::Anthropic | Dialect::AnthropicCount => anthropic::write::error_frames(fault),
     }
 }

@@ -94,6 +94,8 @@ pub struct EndText<'a> {
     pub reasoning_steps: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_checks: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_dialect: Option<Cow<'a, str>>,
 }
 
 /// A row of `finding`.

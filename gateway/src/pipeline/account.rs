@@ -61,6 +61,8 @@ pub struct Account {
     pub courses: Courses,
     pub attempts: Vec<Attempt>,
     pub upstream: Option<Arc<str>>,
+    /// What it speaks.
+    pub upstream_dialect: Option<Dialect>,
     /// The model's name there, and its price where the candidate has one of its own.
     pub billed: Option<(Arc<str>, Option<Arc<Price>>)>,
     /// Whether the reply came as a stream.
@@ -261,6 +263,7 @@ impl Account {
             fault: outcome.fault,
             attempts: self.attempts,
             upstream: self.upstream,
+            upstream_dialect: self.upstream_dialect,
             upstream_model: self.seen.model,
             upstream_reply_id: self.seen.id,
             sent: self.sent,

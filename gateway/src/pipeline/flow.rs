@@ -273,6 +273,7 @@ impl Flow {
         match &frame.kind {
             Kind::Done => self.done(Some(frame.bytes)).await,
             Kind::Data(_) | Kind::Lines(_) => match dialect::read_chunk(self.dialect, &frame) {
+                Ok(observed) if self.is_beside(&frame, &observed) => self.withhold(observed),
                 Ok(observed) => self.take_observed(frame.bytes, observed).await,
                 Err(error) => self.take_unread(frame.bytes, &error).await,
             },
@@ -312,6 +313,22 @@ impl Flow {
         }
         self.let_prelude_through();
         self.let_through(bytes, observed);
+    }
+
+    /// Whether an event is there only because the gateway asked for usage, and the client did not.
+    fn is_beside(&self, frame: &Frame, observed: &Observed) -> bool {
+        let counts_only = observed.usage.is_some() && !observed.semantic && observed.deltas.is_empty();
+        self.reply.asks_usage && counts_only && dialect::usage::is_alone(&frame.payload())
+    }
+
+    /// Takes note of what the client did not ask for, which does not go on.
+    fn withhold(&mut self, mut observed: Observed) {
+        let Some(account) = &mut self.account else { return };
+        account.seen.note(&mut observed);
+        account.adapted.push("its chunk withheld".to_owned());
+        if !self.delivered.is_empty() {
+            self.delivered.part_from(&account.received);
+        }
     }
 
     /// What cannot be read cannot be screened: it passes only where no rule could have changed or stopped it.

@@ -55,9 +55,6 @@ pub(super) fn fault(dialect: Dialect, id: Option<ExchangeId>, fault: &Fault) -> 
 pub(super) fn unsupported(path: &str) -> Option<&'static str> {
     let rest = path.strip_prefix("/v1/")?;
     match rest {
-        "messages/count_tokens" => {
-            Some("The gateway does not count tokens: the usage of a reply says how many it took.")
-        }
         "completions" => Some("Legacy completions are not served: use /v1/chat/completions."),
         _ if rest.starts_with("messages/batches") || rest.starts_with("batches") => {
             Some("Batches are not served: what is asked in them could not be screened before it is answered.")

@@ -299,6 +299,7 @@ fn account(arrival: Arrival, slot: crate::record::Slot, asked: Asked, watch: Wat
         courses: Courses::default(),
         attempts: Vec::new(),
         upstream: None,
+        upstream_dialect: None,
         billed: None,
         streamed: false,
         exposes_reasoning: None,

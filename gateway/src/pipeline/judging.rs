@@ -168,6 +168,8 @@ impl Silence {
 #[derive(Default)]
 struct Heard {
     upstream: Option<Arc<str>>,
+    /// What it speaks.
+    dialect: Option<Dialect>,
     /// The model's name there, and its price where the candidate has one of its own.
     billed: Option<(Arc<str>, Option<Arc<Price>>)>,
     sent: Option<Bytes>,
@@ -294,6 +296,7 @@ impl Errand {
         heard.attempts = dispatch.take_attempts();
         let mut reply = reply.map_err(|failure| Silence::Failed(failure.to_string()))?;
         heard.upstream = Some(reply.upstream.clone());
+        heard.dialect = Some(reply.dialect);
         heard.sent = reply.sent.take();
         heard.adapted.clone_from(&reply.adapted);
         heard.billed = Some((reply.model.clone(), reply.price.clone()));
@@ -382,6 +385,7 @@ impl Errand {
             cost,
             thinking: None,
             timings: Timings { total: started.elapsed(), ..Timings::default() },
+            upstream_dialect: heard.dialect,
             upstream_model: heard.observed.model,
             upstream_reply_id: heard.observed.id,
             finishes: heard.observed.finishes,

@@ -76,7 +76,7 @@ impl Gateway {
         }
         let (path, dialect) = (request.uri().path(), spoken(request.uri().path(), request.headers()));
         match (request.method(), path) {
-            (&Method::POST, CHAT | RESPONSES | MESSAGES | EMBEDDINGS) => {
+            (&Method::POST, CHAT | RESPONSES | MESSAGES | COUNT | EMBEDDINGS) => {
                 let client_left: ClientLeft = Arc::new(AtomicBool::new(false));
                 let id = ExchangeId::begin();
                 let echoed = request.headers().get(head::REQUEST_ID).cloned();
@@ -89,7 +89,7 @@ impl Gateway {
             }
             (&Method::GET, MODELS) => self.models(dialect, request.headers(), &peer),
             (&Method::GET, path) if path.starts_with(MODEL) => self.model(dialect, request.headers(), &peer, path),
-            (_, CHAT | RESPONSES | MESSAGES | EMBEDDINGS | MODELS) => head::fault(
+            (_, CHAT | RESPONSES | MESSAGES | COUNT | EMBEDDINGS | MODELS) => head::fault(
                 dialect,
                 None,
                 &Fault::refused(405, "method_not_allowed", "This path does not take that method."),
@@ -138,6 +138,8 @@ impl Gateway {
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
 const MESSAGES: &str = "/v1/messages";
+/// Where the tokens of a Messages request are counted.
+const COUNT: &str = "/v1/messages/count_tokens";
 const EMBEDDINGS: &str = "/v1/embeddings";
 /// Where models are listed, and where one is asked for by name.
 const MODELS: &str = "/v1/models";
@@ -149,6 +151,7 @@ fn spoken(path: &str, headers: &HeaderMap) -> Dialect {
         CHAT => Dialect::OpenaiChat,
         RESPONSES => Dialect::OpenaiResponses,
         EMBEDDINGS => Dialect::OpenaiEmbeddings,
+        COUNT => Dialect::AnthropicCount,
         _ if path.starts_with(MESSAGES) || headers.contains_key("anthropic-version") => Dialect::Anthropic,
         _ => Dialect::OpenaiChat,
     }

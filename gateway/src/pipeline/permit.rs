@@ -25,6 +25,9 @@ pub(super) fn ask(hold: &mut Hold, known: &Known, request: &Request, snapshot: &
         let message = format!("The model `{model}` is not among those that this key may use.");
         return Err(Fault::refused(403, "model_not_allowed", message).with_parameter("model"));
     }
+    if request.dialect.counts_only() {
+        return Ok(());
+    }
     let prompt = tokens(request.raw.len());
     let completion = request.sampling.max_tokens.unwrap_or(USUAL_COMPLETION);
     let most = prompt.saturating_add(completion.saturating_mul(u64::from(request.choices)));

@@ -44,7 +44,7 @@ impl Errand {
     /// The copy that an exchange gives rise to, where it is one of the sample. A copy is never copied.
     pub(super) fn of(arrival: &intake::Arrival, route: &Route, raw: &Bytes) -> Option<Self> {
         let shadow = route.shadow.as_ref().filter(|shadow| judging::is_drawn(arrival.id, shadow.sample))?;
-        arrival.copied.is_none().then(|| Self {
+        (arrival.copied.is_none() && !arrival.dialect.counts_only()).then(|| Self {
             gateway: arrival.gateway.clone(),
             snapshot: arrival.admission.snapshot.clone(),
             shadowed: arrival.id,

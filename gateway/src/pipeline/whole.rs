@@ -293,11 +293,15 @@ impl Account {
     pub fn take_over(&mut self, reply: &Reply) {
         self.received = super::kept::Kept::default();
         self.upstream = Some(reply.upstream.clone());
+        self.upstream_dialect = Some(reply.dialect);
         self.billed = Some((reply.model.clone(), reply.price.clone()));
         self.streamed = reply.streams();
         self.exposes_reasoning = reply.exposes_reasoning;
         self.sent = reply.sent.clone();
         self.adapted.clone_from(&reply.adapted);
+        if reply.asks_usage {
+            self.adapted.push("usage of the stream asked for".to_owned());
+        }
         self.timings.first_byte = Some(Instant::now() - self.started);
     }
 }

@@ -70,6 +70,8 @@ pub struct End {
     pub attempts: Vec<Attempt>,
     /// The upstream that answered.
     pub upstream: Option<Arc<str>>,
+    /// The wire format that was spoken to it.
+    pub upstream_dialect: Option<Dialect>,
     /// The model's name there, as returned.
     pub upstream_model: Option<String>,
     /// The upstream's id of the reply.

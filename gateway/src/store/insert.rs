@@ -101,27 +101,29 @@ const END_ROWS: &str =
          completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us,
          first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review,
          written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
-         reasoning_checks)
+         reasoning_checks, upstream_dialect)
      SELECT $1, exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
          upstream_reply_id, outcome, coalesce(string_to_array(manners, ','), '{}'), language, confidence,
          decided_by, signal, detector, verdict_choice, finishes, findings, unkept_findings, action,
          prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, screened_us, first_byte_us,
          first_reasoning_us, first_answer_us, total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt,
          review, written_tokens, cost_nanos, currency, price, cost_estimated, reasoning_us, reasoning_steps,
-         reasoning_checks
+         reasoning_checks, upstream_dialect
      FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::timestamptz[], $6::text[], $7::smallint[],
          $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
          $15::real[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[], $21::integer[],
          $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[],
          $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
          $34::bigint[], $35::bigint[], $36::text[], $37::bytea[], $38::text[], $39::bigint[], $40::bigint[], $41::text[],
-         $42::text[], $43::boolean[], $44::bigint[], $45::bigint[], $46::bigint[])
+         $42::text[], $43::boolean[], $44::bigint[], $45::bigint[], $46::bigint[],
+         $47::text[])
          AS row (exchange, occurred_at, sequence, ended_at, ending, status, fault, upstream, upstream_model,
          upstream_reply_id, outcome, manners, language, confidence, decided_by, signal, detector,
          verdict_choice, finishes, findings, unkept_findings, action, prompt_tokens, completion_tokens,
          reasoning_tokens, cached_tokens, screened_us, first_byte_us, first_reasoning_us, first_answer_us,
          total_us, reply_bytes, unkept_bytes, unread_frames, preview, salt, review, written_tokens, cost_nanos,
-         currency, price, cost_estimated, reasoning_us, reasoning_steps, reasoning_checks)
+         currency, price, cost_estimated, reasoning_us, reasoning_steps, reasoning_checks,
+         upstream_dialect)
      ON CONFLICT DO NOTHING RETURNING sequence";
 
 async fn insert_ends(
@@ -189,6 +191,7 @@ async fn insert_ends(
         .bind(rows.iter().map(|row| row.thinking().and_then(|thinking| thinking.time.map(micros))).bind_iter())
         .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.steps))).bind_iter())
         .bind(rows.iter().map(|row| row.thinking().map(|thinking| i64::from(thinking.checks))).bind_iter())
+        .bind(rows.iter().map(EndRow::upstream_dialect).bind_iter())
         .fetch_all(connection)
         .await
 }

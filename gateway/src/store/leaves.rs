@@ -176,6 +176,7 @@ pub(super) fn end_text<'a>(stream: Uuid, row: &EndRow<'a>) -> EndText<'a> {
         reasoning_us: row.thinking().and_then(|thinking| thinking.time).map(micros),
         reasoning_steps: row.thinking().map(|thinking| thinking.steps.into()),
         reasoning_checks: row.thinking().map(|thinking| thinking.checks.into()),
+        upstream_dialect: row.upstream_dialect().map(Into::into),
     }
 }
 

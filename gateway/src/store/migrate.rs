@@ -13,7 +13,7 @@ struct Migration {
 }
 
 /// All steps, oldest first. A step that has been released is never edited.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { version: 1, name: "create store", text: include_str!("../../../migrations/0001_create_store.sql") },
     Migration { version: 2, name: "add ledger", text: include_str!("../../../migrations/0002_add_ledger.sql") },
     Migration { version: 3, name: "add review", text: include_str!("../../../migrations/0003_add_review.sql") },
@@ -27,6 +27,11 @@ const MIGRATIONS: [Migration; 7] = [
         version: 6,
         name: "show subject and audit",
         text: include_str!("../../../migrations/0006_show_subject_and_audit.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "add upstream dialect",
+        text: include_str!("../../../migrations/0007_add_upstream_dialect.sql"),
     },
     Migration { version: 8, name: "order by time", text: include_str!("../../../migrations/0008_order_by_time.sql") },
 ];

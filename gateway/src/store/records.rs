@@ -152,6 +152,7 @@ pub struct Record {
     pub reasoning_us: Option<i64>,
     pub reasoning_steps: Option<i64>,
     pub reasoning_checks: Option<i64>,
+    pub upstream_dialect: Option<String>,
 }
 
 /// Exchanges that pass a filter, newest first.
@@ -393,5 +394,6 @@ fn read(row: &PgRow) -> Result<Record, sqlx::Error> {
         reasoning_us: row.try_get("reasoning_us")?,
         reasoning_steps: row.try_get("reasoning_steps")?,
         reasoning_checks: row.try_get("reasoning_checks")?,
+        upstream_dialect: row.try_get("upstream_dialect")?,
     })
 }

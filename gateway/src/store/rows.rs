@@ -63,6 +63,11 @@ impl<'a> EndRow<'a> {
         self.end?.cost.as_ref()
     }
 
+    /// What its upstream spoke.
+    pub(super) fn upstream_dialect(&self) -> Option<&'static str> {
+        Some(self.end?.upstream_dialect?.name())
+    }
+
     /// How the model thought.
     pub(super) fn thinking(&self) -> Option<&'a Thinking> {
         self.end?.thinking.as_ref()

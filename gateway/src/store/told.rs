@@ -203,6 +203,7 @@ fn end_text<'a>(row: &PgRow, parts: &Parts<'a>) -> Result<EndText<'a>, sqlx::Err
         reasoning_us: row.try_get("reasoning_us")?,
         reasoning_steps: row.try_get("reasoning_steps")?,
         reasoning_checks: row.try_get("reasoning_checks")?,
+        upstream_dialect: some_text(row, "upstream_dialect")?,
     })
 }
 

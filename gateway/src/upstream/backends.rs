@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::health::{Change, Health};
 use super::lease::Lease;
 use super::local::Local;
 use super::lock::lock;
+use super::quota::Quotas;
 use super::remote::{Connections, Target};
 use super::retry::Budget;
 use crate::config::{Config, Upstream, UpstreamKind};
@@ -27,13 +29,14 @@ use crate::exchange::Dialect;
 pub struct Backends {
     all: HashMap<Arc<str>, Arc<Backend>>,
     budget: Arc<Budget>,
+    quotas: Arc<Quotas>,
 }
 
 impl Backends {
     /// Nobody: for a snapshot that answers nothing.
     #[must_use]
     pub fn none() -> Arc<Self> {
-        Arc::new(Self { all: HashMap::new(), budget: Arc::new(Budget::new(Instant::now())) })
+        Arc::new(Self { all: HashMap::new(), budget: Arc::new(Budget::new(Instant::now())), quotas: Arc::default() })
     }
 
     /// Loads local models (blocking, slow) and checks credentials and roots. Those of `before` whose settings are the same
@@ -57,7 +60,7 @@ impl Backends {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        Ok(Arc::new(Self { all, budget: before.budget.clone() }))
+        Ok(Arc::new(Self { all, budget: before.budget.clone(), quotas: before.quotas.clone() }))
     }
 
     fn same(&self, upstream: &Upstream, catalogue: &catalogue::Catalogue) -> Option<Arc<Backend>> {
@@ -74,6 +77,11 @@ impl Backends {
         &self.budget
     }
 
+    /// What upstreams said is spent of their rates.
+    pub(super) fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
     pub(super) fn backend(&self, name: &str) -> Option<&Arc<Backend>> {
         self.all.get(name)
     }
@@ -83,6 +91,18 @@ impl Backends {
 fn roots(upstream: &Upstream) -> Option<Vec<u8>> {
     let UpstreamKind::Remote(remote) = &upstream.kind else { return None };
     std::fs::read(remote.roots.as_deref().map(Path::new)?).ok()
+}
+
+/// Whose rates an upstream's calls count against: the key's at its address, or the upstream's own where it has none.
+fn account(upstream: &Upstream) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    match &upstream.kind {
+        UpstreamKind::Remote(remote) => match &remote.key {
+            Some(key) => HASHER.hash_one((&remote.base_url, key.reveal())),
+            None => HASHER.hash_one((&remote.base_url, &upstream.name)),
+        },
+        UpstreamKind::Local(_) => HASHER.hash_one(&upstream.name),
+    }
 }
 
 /// One worker's connections to the backends, made when they are first needed.
@@ -119,6 +139,8 @@ pub(super) struct Backend {
     name: Arc<str>,
     /// No other backend of this process has had it.
     identity: u64,
+    /// The same for all backends that share a vendor's rates: one address and one key.
+    account: u64,
     settings: Upstream,
     roots: Option<Vec<u8>>,
     /// Digest of the catalogue that says how its vendor differs.
@@ -143,6 +165,7 @@ impl Kind {
     pub(super) fn dialect(&self, wanted: Dialect) -> Option<Dialect> {
         match self {
             Self::Remote(target) => target.dialect(wanted),
+            Self::Local(_) if wanted.counts_only() => Some(wanted),
             Self::Local(_) => wanted.converses().then_some(Dialect::OpenaiChat),
         }
     }
@@ -173,6 +196,7 @@ impl Backend {
         Ok(Self {
             name: Arc::from(upstream.name.as_str()),
             identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
+            account: account(upstream),
             settings: upstream.clone(),
             roots: roots(upstream),
             catalogue: catalogue.digest().to_owned(),
@@ -185,6 +209,10 @@ impl Backend {
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(super) fn account(&self) -> u64 {
+        self.account
     }
 
     pub(super) fn kind(&self) -> &Kind {

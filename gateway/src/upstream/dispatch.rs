@@ -2,6 +2,7 @@
 //! the last `next`, so every try is free to be given up.
 
 mod hedge;
+mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -210,9 +211,15 @@ impl Dispatch {
 
     fn view(&self, candidate: usize, now: Instant) -> Option<View> {
         let Candidate { upstream, priority, weight, .. } = self.route.candidates.get(candidate)?;
-        let outlook = self.backends.backend(upstream).map(|backend| backend.outlook(now));
+        let outlook = self.backends.backend(upstream).map(|backend| self.outlook(backend, candidate, now));
         let identity = affinity::identity(upstream);
         Some(View { candidate, priority: *priority, weight: *weight, identity, outlook })
+    }
+
+    /// The model's name at a candidate.
+    fn model(&self, candidate: usize) -> Option<Arc<str>> {
+        let candidate = self.route.candidates.get(candidate)?;
+        Some(candidate.model.clone().unwrap_or_else(|| Arc::from(self.requests.any().model.as_str())))
     }
 
     async fn try_one(&mut self, candidate: usize, now: Instant) -> Tried {
@@ -224,7 +231,10 @@ impl Dispatch {
         };
         self.tries.count();
         match self.call(&lease, &model).await {
-            Ok(called) => self.judge(called, lease).by(model, price),
+            Ok(called) => {
+                self.note_quota(&called, &lease, &model);
+                self.judge(called, lease).by(model, price)
+            }
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -240,9 +250,9 @@ impl Dispatch {
     }
 
     fn enter(&self, candidate: usize, now: Instant) -> Result<(Lease, Arc<str>), Error> {
+        let model = self.model(candidate).ok_or(Error::Unknown)?;
         let candidate = self.route.candidates.get(candidate).ok_or(Error::Unknown)?;
         let backend = self.backends.backend(&candidate.upstream).ok_or(Error::Unknown)?;
-        let model = candidate.model.clone().unwrap_or_else(|| Arc::from(self.requests.any().model.as_str()));
         let lease = backend.enter(now).ok_or(Error::Busy)?;
         Ok((lease, model))
     }
@@ -270,15 +280,22 @@ impl Dispatch {
                 let connections = self.upstreams.connections(backend, target);
                 let Adapted { body, changes, gathers } = target.adapt(body(request, model), model, request.dialect)?;
                 let changed = request.edited || model != request.model || !changes.is_empty();
+                let asking = target.ask_usage(&body, request);
+                let asks_usage = asking.is_some();
+                let body = asking.unwrap_or(body);
                 let sent = changed.then(|| body.clone());
                 let Outgoing { id, headers } = &self.outgoing;
                 let (dialect, asked) = (request.dialect, self.requests.any().dialect);
                 let call = remote::Call { id: *id, dialect, asked, headers, body, stream: request.stream || gathers };
                 let answer = connections.send(target, call).await?;
-                Ok((Answer { adapted: changes, gathers, ..answer }, sent))
+                Ok((Answer { adapted: changes, gathers, asks_usage, ..answer }, sent))
             }
             Kind::Local(engine) => {
-                let answer = engine.answer(local::Call { id: self.outgoing.id, model, request }).await?;
+                let call = local::Call { id: self.outgoing.id, model, request };
+                if request.dialect.counts_only() {
+                    return Ok((engine.count(call).await?, request.edited.then(|| request.raw.clone())));
+                }
+                let answer = engine.answer(call).await?;
                 Ok((answer, request.edited.then(|| request.raw.clone())))
             }
         }
@@ -329,6 +346,7 @@ impl Dispatch {
             headers: adapt::say(answer.headers, &answer.adapted),
             adapted: answer.adapted,
             gathers: answer.gathers,
+            asks_usage: answer.asks_usage,
             body: answer.body,
             timeouts,
             started: answer.started,
@@ -409,7 +427,10 @@ impl Tried {
 
 /// No upstream can be asked that in any dialect that it speaks.
 fn unspoken(dialect: Dialect) -> Error {
-    let message = format!("The upstream of this model does not serve `{}`.", dialect.name());
+    let message = match dialect.counts_only() {
+        true => "The upstream of this model cannot count tokens: it has no `/v1/messages/count_tokens`.".to_owned(),
+        false => format!("The upstream of this model does not serve `{}`.", dialect.name()),
+    };
     Error::Request { parameter: Some("model".to_owned()), message }
 }
 

@@ -17,6 +17,7 @@ mod choice;
 mod health;
 mod lease;
 mod lock;
+mod quota;
 
 mod failure;
 mod reply;

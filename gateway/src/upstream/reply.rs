@@ -51,6 +51,8 @@ pub struct Reply {
     pub adapted: Vec<String>,
     /// Whether a stream was asked for in place of a whole reply, which is to be gathered from it.
     pub gathers: bool,
+    /// Whether usage was asked for that the client did not ask for.
+    pub asks_usage: bool,
     /// Whether this route is known to show reasoning, by its engine or its provider's entry.
     pub exposes_reasoning: Option<bool>,
     /// Whether an error status is a vendor's content block: a verdict, never a fault.
@@ -112,6 +114,8 @@ pub struct Body {
 enum Source {
     Remote(Incoming),
     Local(Box<Speech>),
+    /// All was read ahead.
+    Nothing,
 }
 
 impl Body {
@@ -128,6 +132,7 @@ impl Body {
         match &mut self.source {
             Source::Remote(incoming) => incoming.poll_chunk(context),
             Source::Local(speech) => speech.poll_chunk(context),
+            Source::Nothing => Poll::Ready(None),
         }
     }
 }
@@ -142,6 +147,12 @@ impl Body {
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
         Self { ahead: VecDeque::new(), source: Source::Remote(incoming) }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(whole: Bytes) -> Self {
+        Self { ahead: VecDeque::from([whole]), source: Source::Nothing }
     }
 }
 
@@ -162,4 +173,5 @@ pub(super) struct Answer {
     pub(super) authored: usize,
     pub(super) adapted: Vec<String>,
     pub(super) gathers: bool,
+    pub(super) asks_usage: bool,
 }

@@ -6,5 +6,7 @@ pub(super) mod reply;
 
 pub(super) mod write;
 
+pub(super) mod count;
+
 #[cfg(test)]
 mod tests;

@@ -8,5 +8,7 @@ pub(super) mod gather;
 
 pub mod write;
 
+pub mod usage;
+
 #[cfg(test)]
 mod tests;

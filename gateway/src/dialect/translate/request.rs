@@ -43,14 +43,14 @@ fn put(request: &Request, to: Dialect) -> Result<Translated, Error> {
         Dialect::OpenaiChat => ask_chat::read(body)?,
         Dialect::OpenaiResponses => ask_responses::read(body)?,
         Dialect::Anthropic => ask_anthropic::read(body)?,
-        Dialect::OpenaiEmbeddings => return Err(nothing_like_it()),
+        Dialect::OpenaiEmbeddings | Dialect::AnthropicCount => return Err(nothing_like_it()),
     };
     let mut dropped = std::mem::take(&mut asked.dropped);
     let body = match to {
         Dialect::OpenaiChat => ask_chat::write(&asked, &mut dropped),
         Dialect::OpenaiResponses => ask_responses::write(&asked, &mut dropped)?,
         Dialect::Anthropic => ask_anthropic::write(&asked, &mut dropped)?,
-        Dialect::OpenaiEmbeddings => return Err(nothing_like_it()),
+        Dialect::OpenaiEmbeddings | Dialect::AnthropicCount => return Err(nothing_like_it()),
     };
     dropped.retain(|name| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b','));
     dropped.sort_unstable();

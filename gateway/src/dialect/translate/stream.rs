@@ -66,14 +66,16 @@ impl Translation {
         let hearing = match from {
             Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => Hearing::Chat(hear_chat::Hearing::new(inline)),
             Dialect::OpenaiResponses => Hearing::Responses(hear_responses::Hearing::default()),
-            Dialect::Anthropic => Hearing::Anthropic(hear_anthropic::Hearing::default()),
+            Dialect::Anthropic | Dialect::AnthropicCount => Hearing::Anthropic(hear_anthropic::Hearing::default()),
         };
         let telling = match to {
             Dialect::OpenaiChat | Dialect::OpenaiEmbeddings => {
                 Telling::Chat(Box::new(tell_chat::Telling::new(start.clone(), wants_usage)))
             }
             Dialect::OpenaiResponses => Telling::Responses(Box::new(tell_responses::Telling::new(start.clone()))),
-            Dialect::Anthropic => Telling::Anthropic(Box::new(tell_anthropic::Telling::new(start.clone()))),
+            Dialect::Anthropic | Dialect::AnthropicCount => {
+                Telling::Anthropic(Box::new(tell_anthropic::Telling::new(start.clone())))
+            }
         };
         // The frames were within their bound when they came.
         Self { frames: Frames::new(usize::MAX), hearing, start, telling }

@@ -90,6 +90,8 @@ pub(super) struct EndMeta<'a> {
     cost: Option<CostMeta<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thinking: Option<ThinkingMeta>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream_dialect: Option<Text<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -259,6 +261,7 @@ impl<'a> EndMeta<'a> {
             written: usage.written,
             cost: end.cost.as_ref().map(CostMeta::of),
             thinking: end.thinking.as_ref().map(ThinkingMeta::of),
+            upstream_dialect: end.upstream_dialect.map(|dialect| text(dialect.name())),
         }
     }
 
@@ -274,6 +277,8 @@ impl<'a> EndMeta<'a> {
         end.fault = owned(self.fault);
         end.attempts = self.attempts.into_iter().map(AttemptMeta::restore).collect();
         end.upstream = self.upstream.map(|name| Arc::from(name.as_ref()));
+        let dialect = self.upstream_dialect.map(|name| by_name(&Dialect::ALL, Dialect::name, &name));
+        end.upstream_dialect = dialect.transpose()?;
         end.upstream_model = owned(self.upstream_model);
         end.upstream_reply_id = owned(self.upstream_reply_id);
         end.adapted = self.adapted.into_iter().map(Text::into_owned).collect();

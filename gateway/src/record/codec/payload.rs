@@ -178,6 +178,7 @@ fn empty_end(header: &Header) -> End {
         fault: None,
         attempts: Vec::new(),
         upstream: None,
+        upstream_dialect: None,
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,

@@ -51,6 +51,7 @@ pub(in crate::record) fn end(number: u64) -> End {
         fault: None,
         attempts: Vec::new(),
         upstream: Some("one".into()),
+        upstream_dialect: None,
         upstream_model: None,
         upstream_reply_id: None,
         sent: None,
@@ -200,6 +201,7 @@ fn any_end() -> impl Strategy<Value = End> {
         End {
             at,
             status,
+            upstream_dialect: Dialect::ALL.get(usize::from(status) % 6).copied(),
             upstream_model: fault.clone(),
             upstream_reply_id: fault.clone(),
             fault,

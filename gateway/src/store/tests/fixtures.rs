@@ -78,6 +78,7 @@ pub(super) fn end(exchange: ExchangeId) -> End {
             Attempt { upstream: Arc::from("eu-2"), status: Some(200), fault: None, took: Duration::from_millis(900) },
         ],
         upstream: Some(Arc::from("eu-2")),
+        upstream_dialect: Some(Dialect::OpenaiChat),
         upstream_model: Some("deepseek-reasoner".to_owned()),
         upstream_reply_id: Some("chatcmpl-1".to_owned()),
         sent: None,

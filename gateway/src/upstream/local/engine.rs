@@ -14,7 +14,8 @@ use super::ask::{self, Question};
 use super::speech::Speech;
 use super::write::{Form, Writer};
 use crate::config::{HubModel, LocalModel, Place, Quantise, Timeouts};
-use crate::exchange::{ExchangeId, Request};
+use crate::dialect::{self, Translated};
+use crate::exchange::{Dialect, ExchangeId, Request};
 use crate::record::wall_clock;
 use crate::upstream::failure::Error;
 use crate::upstream::hub;
@@ -106,6 +107,28 @@ impl Local {
             authored: forced.len(),
             adapted: Vec::new(),
             gathers: false,
+            asks_usage: false,
+        })
+    }
+
+    /// Counts the tokens of a Messages request as the model would read it: by its own template and tokenizer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) async fn count(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let messages = Request { dialect: Dialect::Anthropic, ..call.request.clone() };
+        let Translated { request, .. } = dialect::translate(&messages, Dialect::OpenaiChat)?;
+        let (prompt, _) = self.render(ask::read(&request)?).await?;
+        Ok(Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+            body: dialect::write_count(prompt.tokens().len()).into(),
+            started: Instant::now(),
+            content_block: false,
+            authored: 0,
+            adapted: Vec::new(),
+            gathers: false,
+            asks_usage: false,
         })
     }
 

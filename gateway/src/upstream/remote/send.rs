@@ -124,7 +124,17 @@ impl Connections {
         };
         let body = incoming.into();
         let (status, headers, adapted) = (parts.status, parts.headers, Vec::new());
-        Ok(Answer { status, headers, body, started, content_block, authored: 0, adapted, gathers: false })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+            started,
+            content_block,
+            authored: 0,
+            adapted,
+            gathers: false,
+            asks_usage: false,
+        })
     }
 }
 
@@ -141,7 +151,7 @@ fn request(target: &Target, call: Call<'_>, sent: &Arc<OnceLock<Instant>>) -> Re
             headers.append(name.clone(), value.clone());
         }
     }
-    if call.dialect == Dialect::Anthropic && !headers.contains_key(VERSION) {
+    if matches!(call.dialect, Dialect::Anthropic | Dialect::AnthropicCount) && !headers.contains_key(VERSION) {
         headers.insert(VERSION, HeaderValue::from_static("2023-06-01"));
     }
     if !headers.contains_key(ACCEPT) {

@@ -5,11 +5,12 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USE
 use http::{HeaderMap, HeaderValue, Uri};
 use tracing::warn;
 
-use crate::config::{Adaptation, Remote, Secret, Timeouts};
-use crate::exchange::{Channel, Dialect};
+use crate::config::{Adaptation, Remote, Secret, StreamUsage, Timeouts};
+use crate::dialect;
+use crate::exchange::{Channel, Dialect, Request};
 use crate::tls::client::Trust;
 use crate::upstream::adapt::{Adapted, adapt};
-use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Provider, Quirks, Signal};
+use crate::upstream::catalogue::{Auth, Catalogue, Exposure, Provider, Quirks, Signal, UsageAt};
 use crate::upstream::failure::Error;
 
 /// A remote backend, ready to be called.
@@ -26,6 +27,8 @@ pub(crate) struct Target {
     inline: bool,
     /// What its models take, where requests are adapted to that.
     quirks: Vec<Quirks>,
+    /// Whether usage of a stream is asked for on a client's behalf.
+    asks_usage: bool,
 }
 
 impl Target {
@@ -56,6 +59,8 @@ impl Target {
                 Adaptation::On => provider.models.clone(),
                 Adaptation::Off => Vec::new(),
             },
+            asks_usage: (remote.adapt, remote.stream_usage, provider.usage)
+                == (Adaptation::On, StreamUsage::Ask, UsageAt::Asked),
             spoken,
         })
     }
@@ -92,6 +97,13 @@ impl Target {
         }
     }
 
+    /// The body once more, with usage asked for, where its stream tells that only if asked and the client did not.
+    pub(crate) fn ask_usage(&self, body: &Bytes, request: &Request) -> Option<Bytes> {
+        let concerned =
+            self.asks_usage && request.dialect == Dialect::OpenaiChat && request.stream && !request.stream_usage;
+        if concerned { dialect::usage::ask(body) } else { None }
+    }
+
     /// What the catalogue knows of its showing reasoning; `None` is learned by seeing some.
     pub(crate) fn exposes_reasoning(&self) -> Option<bool> {
         match self.exposed {
@@ -110,13 +122,17 @@ impl Target {
 fn spoken(remote: &Remote, provider: &Provider) -> Result<Vec<(Dialect, Uri)>, String> {
     let base = remote.base_url.trim_end_matches('/');
     let own: Vec<(Dialect, &str)> = remote.dialects.iter().map(|dialect| (*dialect, base)).collect();
-    let all = if own.is_empty() { provider.spoken(base) } else { own };
+    let mut all = if own.is_empty() { provider.spoken(base) } else { own };
+    // Whoever answers Messages also counts their tokens, or says itself that it does not.
+    let messages = all.iter().find(|(dialect, _)| *dialect == Dialect::Anthropic).copied();
+    all.extend(messages.map(|(_, base)| (Dialect::AnthropicCount, base)));
     let uri = |(dialect, base): (Dialect, &str)| {
         let path = match dialect {
             Dialect::OpenaiChat => "/chat/completions",
             Dialect::OpenaiResponses => "/responses",
             Dialect::Anthropic => "/messages",
             Dialect::OpenaiEmbeddings => "/embeddings",
+            Dialect::AnthropicCount => "/messages/count_tokens",
         };
         let uri = format!("{base}{path}").parse().map_err(|_| "its `base_url` cannot be used".to_owned())?;
         Ok((dialect, uri))
