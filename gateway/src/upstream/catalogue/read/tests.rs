@@ -97,7 +97,7 @@ prices: []
         "no shipped provider is named `deepseak`\n  hint: did you mean `deepseek`?",
         "unknown key `prices`",
         "own.yaml:15:45: `fax` is not a dialect",
-        "`openai-embeddings`, not `telex`",
+        "`anthropic-count-tokens`, not `telex`",
         "`is` needs `when`",
         "providers.models[1].parameters[1].at_least must be a number",
         "own.yaml:19:19: `thinking`, `echo_reasoning` and `roles` are known of Chat Completions only",
