@@ -34,7 +34,7 @@ impl Head<'_> {
         self.choice_chunk(json!({"index": choice, "delta": delta, "finish_reason": finish}))
     }
 
-    fn choice_chunk(&self, choice: Value) -> String {
+    pub(in crate::dialect) fn choice_chunk(&self, choice: Value) -> String {
         let mut map = self.object("chat.completion.chunk");
         map.insert("choices".to_owned(), Value::Array(vec![choice]));
         frame(&Value::Object(map))

@@ -9,7 +9,7 @@ use super::proof::Proof;
 use crate::dialect::request::Error;
 
 /// What Responses has by the same name.
-const SHARED: [&str; 7] = [
+const SHARED: [&str; 9] = [
     "metadata",
     "store",
     "service_tier",
@@ -17,6 +17,8 @@ const SHARED: [&str; 7] = [
     "prompt_cache_key",
     "prompt_cache_retention",
     "verbosity",
+    "logprobs",
+    "top_logprobs",
 ];
 
 /// Reads a request.

@@ -18,8 +18,8 @@ const KEPT: [(&str, &str); 6] = [
     ("context_management", "the gateway does not shorten conversations"),
 ];
 
-/// Why likelihoods cannot be asked for.
-const UNLIKELY: &str = "likelihoods cannot be told in another dialect than the upstream's own";
+/// What asks for likelihoods.
+const LIKELIHOODS: &str = "message.output_text.logprobs";
 
 /// Reads a request.
 pub(super) fn read(body: Value) -> Result<Asked, Error> {
@@ -54,7 +54,13 @@ pub(super) fn read(body: Value) -> Result<Asked, Error> {
         asked.dropped.push("truncation".to_owned());
     }
     drop(fields.take("stream_options"));
-    fields.refuse("top_logprobs", UNLIKELY)?;
+    if let Some(top) = fields.count("top_logprobs")? {
+        // Alone it asks for nothing.
+        match asked.others.contains_key("logprobs") {
+            true => put(&mut asked.others, "top_logprobs", Some(top)),
+            false => asked.dropped.push("top_logprobs".to_owned()),
+        }
+    }
     if let Some(instructions) = fields.take("instructions") {
         let blocks = read_content(instructions, "instructions", &mut asked.dropped)?;
         asked.turns.push(Turn { role: Role::System, name: None, blocks });
@@ -82,7 +88,7 @@ fn read_include(fields: &mut Fields, asked: &mut Asked) -> Result<(), Error> {
     for wanted in fields.list("include")? {
         match wanted.as_str() {
             Some("reasoning.encrypted_content") => {}
-            Some("message.output_text.logprobs") => return Err(unsupported("include", UNLIKELY)),
+            Some(LIKELIHOODS) => put(&mut asked.others, "logprobs", Some(true)),
             _ => asked.dropped.push("include".to_owned()),
         }
     }
@@ -262,7 +268,8 @@ pub(super) fn write(asked: &Asked, dropped: &mut Vec<String>) -> Result<Value, E
             | "prompt_cache_retention"
             | "store" => _ = body.insert(name.clone(), value.clone()),
             "verbosity" => _ = text.insert(name.clone(), value.clone()),
-            "logprobs" | "top_logprobs" => return Err(unsupported(name.as_str(), UNLIKELY)),
+            "logprobs" => include.push(LIKELIHOODS),
+            "top_logprobs" => _ = body.insert(name.clone(), value.clone()),
             "logit_bias" => return Err(unsupported("logit_bias", "the upstream of this model has no such bias")),
             _ => dropped.push(name.clone()),
         }

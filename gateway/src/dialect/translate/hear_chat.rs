@@ -8,13 +8,15 @@ use super::proof::Proof;
 use super::told::{Event, Failure, Finish};
 use crate::dialect::openai_chat::reply::usage;
 use crate::exchange::Channel;
-use crate::stream::reasoning::Splitter;
+use crate::stream::reasoning::{Piece, Splitter};
 
 /// The state of a reply.
 #[derive(Debug)]
 pub(super) struct Hearing {
     begun: bool,
     calls: Calls,
+    /// How likely the tokens of content were that is not told yet.
+    likelihoods: Vec<Value>,
     /// Set where answers carry `<think>` marks.
     splitter: Option<Splitter>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Hearing {
 impl Hearing {
     /// `inline` is the channel that an answer opens in which may carry `<think>` marks.
     pub(super) fn new(inline: Option<Channel>) -> Self {
-        Self { begun: false, calls: Calls::default(), splitter: inline.map(Splitter::new) }
+        Self { begun: false, calls: Calls::default(), likelihoods: Vec::new(), splitter: inline.map(Splitter::new) }
     }
 
     /// Takes a chunk, or a whole reply.
@@ -34,6 +36,7 @@ impl Hearing {
         let choices = chunk["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
         let first = choices.iter().find(|choice| choice["index"].as_u64().unwrap_or(0) == 0);
         if let Some(choice) = first {
+            self.likelihoods.extend(choice["logprobs"]["content"].as_array().into_iter().flatten().cloned());
             for said in [&choice["delta"], &choice["message"]] {
                 self.said(said, out);
             }
@@ -51,7 +54,7 @@ impl Hearing {
     /// Says that nothing follows.
     pub(super) fn end(&mut self, out: &mut Vec<Event>) {
         let pieces = self.splitter.as_mut().map(Splitter::finish).unwrap_or_default();
-        out.extend(pieces.into_iter().map(|piece| of_channel(piece.channel, piece.text)));
+        self.split(pieces, out);
         self.calls.end(out);
     }
 
@@ -79,12 +82,25 @@ impl Hearing {
     fn content(&mut self, text: &str, out: &mut Vec<Event>) {
         match &mut self.splitter {
             _ if text.is_empty() => {}
-            None => out.push(Event::Text(text.to_owned())),
+            None => {
+                out.extend(likelihoods(&mut self.likelihoods));
+                out.push(Event::Text(text.to_owned()));
+            }
             Some(splitter) => {
-                let pieces = splitter.push(text).into_iter();
-                out.extend(pieces.map(|piece| of_channel(piece.channel, piece.text)));
+                let pieces = splitter.push(text);
+                self.split(pieces, out);
             }
         }
+    }
+
+    /// Tells content that had marks in it, or might have had. Which tokens are of the answer is known where all of it is.
+    fn split(&mut self, pieces: Vec<Piece>, out: &mut Vec<Event>) {
+        if pieces.iter().any(|piece| piece.channel == Channel::Reasoning) {
+            self.likelihoods.clear();
+        } else if !pieces.is_empty() {
+            out.extend(likelihoods(&mut self.likelihoods));
+        }
+        out.extend(pieces.into_iter().map(|piece| of_channel(piece.channel, piece.text)));
     }
 
     /// A server that was told which tool to call, and some others, say of a call that they came to their end.
@@ -114,6 +130,11 @@ fn proof(detail: &Value) -> Option<Proof> {
         (None, Some(data)) => Proof::of_encrypted(id, data),
         (None, None) => None,
     }
+}
+
+/// How likely the tokens of the text were that comes next, where it was told.
+fn likelihoods(list: &mut Vec<Value>) -> Option<Event> {
+    (!list.is_empty()).then(|| Event::Likelihoods(std::mem::take(list)))
 }
 
 /// A text with something in it.

@@ -15,6 +15,8 @@ pub(super) struct Hearing {
     begun: bool,
     /// Items of which something came piece by piece; where nothing did, their end tells all.
     told: BTreeSet<u32>,
+    /// The item of which something came last.
+    latest: Option<u32>,
     called: bool,
 }
 
@@ -25,7 +27,10 @@ impl Hearing {
         let delta = || text(&event["delta"]).map(str::to_owned);
         match event["type"].as_str().unwrap_or_default() {
             "response.created" | "response.in_progress" => self.begin(&event["response"], out),
-            "response.output_text.delta" => self.tell(index, delta().map(Event::Text), out),
+            "response.output_text.delta" => {
+                out.extend(likelihoods(&event["logprobs"]));
+                self.tell(index, delta().map(Event::Text), out);
+            }
             "response.refusal.delta" => self.tell(index, delta().map(Event::Refusal), out),
             "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
                 self.tell(index, delta().map(Event::Thinking), out);
@@ -72,12 +77,14 @@ impl Hearing {
     fn tell(&mut self, index: u32, event: Option<Event>, out: &mut Vec<Event>) {
         if event.is_some() {
             self.told.insert(index);
+            self.latest = Some(index);
         }
         out.extend(event);
     }
 
     fn call(&mut self, index: u32, item: &Value, out: &mut Vec<Event>) {
         self.called = true;
+        self.latest = Some(index);
         let id = owned(&item["call_id"]).or_else(|| owned(&item["id"])).unwrap_or_default();
         out.push(Event::Call { key: index, id, name: owned(&item["name"]).unwrap_or_default() });
     }
@@ -86,9 +93,11 @@ impl Hearing {
     fn item(&mut self, index: u32, item: &Value, out: &mut Vec<Event>) {
         let kind = item["type"].as_str().unwrap_or_default();
         if self.told.insert(index) {
+            self.latest = Some(index);
             match kind {
                 "message" => {
                     for part in item["content"].as_array().into_iter().flatten() {
+                        out.extend(likelihoods(&part["logprobs"]));
                         out.extend(text(&part["text"]).map(|text| Event::Text(text.to_owned())));
                         out.extend(text(&part["refusal"]).map(|text| Event::Refusal(text.to_owned())));
                     }
@@ -112,7 +121,8 @@ impl Hearing {
             let proof = text(&item["encrypted_content"]).and_then(|content| Proof::of_encrypted(id, content));
             out.extend(proof.map(Event::Proof));
         }
-        out.push(Event::Ends);
+        // An item may end when another one has long begun.
+        out.extend((self.latest == Some(index)).then_some(Event::Ends));
     }
 
     fn finish(&mut self, reply: &Value, out: &mut Vec<Event>) {
@@ -129,4 +139,9 @@ impl Hearing {
             _ => out.push(Event::Finish(Finish::Stop)),
         }
     }
+}
+
+/// How likely tokens were, where it is told.
+fn likelihoods(list: &Value) -> Option<Event> {
+    list.as_array().filter(|list| !list.is_empty()).map(|list| Event::Likelihoods(list.clone()))
 }

@@ -30,6 +30,7 @@ fn in_words_of(dialect: Dialect, error: Error) -> Error {
     let Error::Unsupported { parameter, why } = error else { return error };
     let own = match (dialect, parameter.as_str()) {
         (Dialect::Anthropic, "stop") => "stop_sequences",
+        (Dialect::OpenaiResponses, "logprobs") => "include",
         (Dialect::OpenaiResponses, "response_format") => "text.format",
         (Dialect::OpenaiResponses, "messages.tool_calls.arguments") => "input.arguments",
         _ => parameter.as_str(),

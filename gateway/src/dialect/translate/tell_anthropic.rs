@@ -96,6 +96,8 @@ impl Telling {
                 self.advance(out);
             }
             Event::Arguments { key, text } => self.argue(key, &text, out),
+            // Whoever asked for them was refused.
+            Event::Likelihoods(_) => {}
             Event::Finish(finish) => self.finish = Some(finish),
             Event::Usage(usage) => self.usage = usage.or(self.usage),
             Event::Failed(failure) => {

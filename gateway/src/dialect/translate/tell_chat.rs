@@ -22,6 +22,8 @@ pub(super) struct Telling {
     calls: BTreeMap<u32, usize>,
     /// The running stretch of reasoning, which goes out once more beside its proof.
     thought: String,
+    /// How likely the tokens of the answer were that comes next.
+    likelihoods: Vec<Value>,
     begun: bool,
     failed: bool,
     finish: Option<Finish>,
@@ -36,6 +38,7 @@ impl Telling {
             wants_usage,
             calls: BTreeMap::new(),
             thought: String::new(),
+            likelihoods: Vec::new(),
             begun: false,
             failed: false,
             finish: None,
@@ -52,7 +55,8 @@ impl Telling {
                 self.begun = true;
                 self.delta(&json!({"role": "assistant", "content": ""}));
             }
-            Event::Text(text) => self.delta(&json!({"content": text})),
+            Event::Text(text) => self.say(&json!({"content": text})),
+            Event::Likelihoods(list) => self.likelihoods.extend(list),
             Event::Refusal(text) => self.delta(&json!({"refusal": text})),
             Event::Thinking(text) => {
                 self.delta(&json!({"reasoning_content": text}));
@@ -89,15 +93,26 @@ impl Telling {
     /// Says that nothing follows.
     pub(super) fn finish(&mut self) -> Closing {
         let mut body = String::new();
+        if !self.likelihoods.is_empty() {
+            self.say(&json!({}));
+        }
         if let Some(finish) = &self.finish {
             self.delta_ending(&json!({}), Some(reason(finish)));
-            body.push_str(&std::mem::take(&mut self.out));
         }
+        body.push_str(&std::mem::take(&mut self.out));
         // As at the vendor's, a stream that broke off tells no counts.
         if self.wants_usage && self.begun && !self.failed {
             body.push_str(&String::from_utf8_lossy(&write::usage_chunk(&self.start.head(), &self.usage)));
         }
         Closing { body: Bytes::from(body), last: write::done() }
+    }
+
+    fn say(&mut self, delta: &Value) {
+        let mut choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+        if !self.likelihoods.is_empty() {
+            choice["logprobs"] = logprobs(std::mem::take(&mut self.likelihoods));
+        }
+        self.out.push_str(&self.start.head().choice_chunk(choice));
     }
 
     fn delta(&mut self, delta: &Value) {
@@ -142,12 +157,18 @@ pub(super) fn whole(told: &Told, start: &Start) -> Value {
         }
     }
     let finish = told.finish.as_ref().map_or("stop", reason);
-    let choices = json!([{"index": 0, "message": message, "finish_reason": finish, "logprobs": null}]);
+    let likely: Vec<Value> = told.likelihoods.values().flatten().cloned().collect();
+    let likely = if likely.is_empty() { Value::Null } else { logprobs(likely) };
+    let choices = json!([{"index": 0, "message": message, "finish_reason": finish, "logprobs": likely}]);
     let head = start.head();
     json!({
         "id": head.id, "object": "chat.completion", "created": head.created, "model": head.model,
         "choices": choices, "usage": usage_object(&told.usage),
     })
+}
+
+fn logprobs(list: Vec<Value>) -> Value {
+    json!({"content": list, "refusal": null})
 }
 
 fn reason(finish: &Finish) -> &'static str {

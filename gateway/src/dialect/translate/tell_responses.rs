@@ -13,7 +13,7 @@ use crate::exchange::Usage;
 /// An item that is being told.
 #[derive(Debug)]
 enum Item {
-    Message { text: String, refusal: bool },
+    Message { text: String, refusal: bool, likelihoods: Vec<Value> },
     Reasoning { text: String, proof: Option<Proof> },
     Call { key: u32, id: String, name: String, arguments: String },
 }
@@ -29,6 +29,8 @@ pub(super) struct Telling {
     ended: bool,
     /// Items in their order, and whether they are whole.
     items: Vec<(Item, bool)>,
+    /// How likely the tokens of the answer were that comes next.
+    likelihoods: Vec<Value>,
     finish: Option<Finish>,
     usage: Usage,
 }
@@ -36,15 +38,13 @@ pub(super) struct Telling {
 impl Telling {
     pub(super) fn new(start: Start) -> Self {
         let events = Events::after(0);
-        let (items, usage) = (Vec::new(), Usage::default());
-        Self { start, events, begun: false, failed: false, ended: false, items, finish: None, usage }
+        let (items, likelihoods, usage) = (Vec::new(), Vec::new(), Usage::default());
+        Self { start, events, begun: false, failed: false, ended: false, items, likelihoods, finish: None, usage }
     }
 
     /// Takes an event, and writes what it comes to.
     pub(super) fn take(&mut self, event: Event, out: &mut String) {
-        if matches!(event, Event::Text(_) | Event::Refusal(_) | Event::Thinking(_) | Event::Proof(_))
-            && std::mem::take(&mut self.ended)
-        {
+        if matches!(event, Event::Text(_) | Event::Refusal(_) | Event::Thinking(_) | Event::Proof(_)) && self.ended {
             self.close_last();
         }
         match event {
@@ -54,6 +54,7 @@ impl Telling {
             }
             Event::Text(text) => self.say(&text, false),
             Event::Refusal(text) => self.say(&text, true),
+            Event::Likelihoods(list) => self.likelihoods.extend(list),
             Event::Thinking(more) => self.think(&more),
             Event::Proof(given) => {
                 if !matches!(self.items.last(), Some((Item::Reasoning { proof: None, .. }, false))) {
@@ -68,7 +69,6 @@ impl Telling {
             Event::Ends => self.ended = true,
             Event::Call { key, id, name } => {
                 self.close_last();
-                self.ended = false;
                 self.open(Item::Call { key, id, name, arguments: String::new() });
             }
             Event::Arguments { key, text } => self.argue(key, &text),
@@ -88,6 +88,9 @@ impl Telling {
             return Closing { body: Bytes::new(), last: Bytes::new() };
         }
         self.begin();
+        if let Some((Item::Message { likelihoods, refusal: false, .. }, false)) = self.items.last_mut() {
+            likelihoods.append(&mut self.likelihoods);
+        }
         let last = last_status(self.finish.as_ref());
         let ends = self.items.len().saturating_sub(1);
         for index in 0..self.items.len() {
@@ -117,16 +120,18 @@ impl Telling {
         let goes_on = matches!(self.items.last(), Some((Item::Message { refusal, .. }, false)) if *refusal == refuses);
         if !goes_on {
             self.close_last();
-            self.open(Item::Message { text: String::new(), refusal: refuses });
+            self.open(Item::Message { text: String::new(), refusal: refuses, likelihoods: Vec::new() });
         }
-        if let Some((Item::Message { text, .. }, _)) = self.items.last_mut() {
+        let likely = if refuses { Vec::new() } else { std::mem::take(&mut self.likelihoods) };
+        if let Some((Item::Message { text, likelihoods, .. }, _)) = self.items.last_mut() {
             text.push_str(more);
+            likelihoods.extend_from_slice(&likely);
         }
         let kind = if refuses { "response.refusal.delta" } else { "response.output_text.delta" };
         let mut fields = self.place_of_last();
         fields["delta"] = more.into();
         if !refuses {
-            fields["logprobs"] = json!([]);
+            fields["logprobs"] = likely.into();
         }
         self.events.event(kind, fields);
     }
@@ -168,9 +173,13 @@ impl Telling {
     fn open(&mut self, item: Item) {
         self.begin();
         let index = self.items.len();
+        if !matches!(item, Item::Call { .. }) {
+            // Who says something else has made all calls before it.
+            (0..index).for_each(|call| self.close(call, COMPLETED));
+        }
         let mut opened = item.value(&self.start, index, IN_PROGRESS);
         if let Item::Message { refusal, .. } = item {
-            let part = if refusal { json!({"type": "refusal", "refusal": ""}) } else { text_part("") };
+            let part = if refusal { json!({"type": "refusal", "refusal": ""}) } else { likely_part("", &[]) };
             opened["content"] = json!([]);
             self.events.event("response.output_item.added", json!({"output_index": index, "item": opened}));
             self.items.push((item, false));
@@ -182,10 +191,12 @@ impl Telling {
         self.items.push((item, false));
     }
 
-    /// Closes what came last; calls stay open, since what they are called with may come in turns.
+    /// Closes what came last; calls stay open, since what they are called with may come in turns, until it is said that
+    /// nothing more comes.
     fn close_last(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
         let Some((item, _)) = self.items.last() else { return };
-        if !matches!(item, Item::Call { .. }) {
+        if ended || !matches!(item, Item::Call { .. }) {
             self.close(self.items.len().saturating_sub(1), COMPLETED);
         }
     }
@@ -207,13 +218,13 @@ impl Telling {
             fields
         };
         match &item {
-            Item::Message { text, refusal: false } => {
+            Item::Message { text, refusal: false, likelihoods } => {
                 let mut done = within("text", text.as_str().into());
-                done["logprobs"] = json!([]);
+                done["logprobs"] = likelihoods.as_slice().into();
                 self.events.event("response.output_text.done", done);
-                self.events.event("response.content_part.done", within("part", text_part(text)));
+                self.events.event("response.content_part.done", within("part", likely_part(text, likelihoods)));
             }
-            Item::Message { text, refusal: true } => {
+            Item::Message { text, refusal: true, .. } => {
                 self.events.event("response.refusal.done", within("refusal", text.as_str().into()));
                 let part = json!({"type": "refusal", "refusal": text});
                 self.events.event("response.content_part.done", within("part", part));
@@ -254,8 +265,9 @@ impl Item {
     fn value(&self, start: &Start, index: usize, status: &str) -> Value {
         let (id, whole) = (self.id(start, index), status != IN_PROGRESS);
         match self {
-            Self::Message { text, refusal } => {
-                let part = if *refusal { json!({"type": "refusal", "refusal": text}) } else { text_part(text) };
+            Self::Message { text, refusal, likelihoods } => {
+                let refused = || json!({"type": "refusal", "refusal": text});
+                let part = if *refusal { refused() } else { likely_part(text, likelihoods) };
                 json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": [part]})
             }
             Self::Reasoning { text, proof } => {
@@ -279,6 +291,12 @@ impl Item {
             }
         }
     }
+}
+
+fn likely_part(text: &str, likelihoods: &[Value]) -> Value {
+    let mut part = text_part(text);
+    part["logprobs"] = likelihoods.into();
+    part
 }
 
 /// The state of the last item of a reply that has ended.
@@ -326,9 +344,12 @@ pub(super) fn whole(told: &Told, start: &Start) -> Value {
         reply["error"] = json!({"code": code(failure), "message": failure.message});
         return reply;
     }
-    let items = told.pieces.iter().map(|piece| match piece {
-        Piece::Text(text) => Item::Message { text: text.clone(), refusal: false },
-        Piece::Refusal(text) => Item::Message { text: text.clone(), refusal: true },
+    let items = told.pieces.iter().enumerate().map(|(place, piece)| match piece {
+        Piece::Text(text) => {
+            let likelihoods = told.likelihoods.get(&place).cloned().unwrap_or_default();
+            Item::Message { text: text.clone(), refusal: false, likelihoods }
+        }
+        Piece::Refusal(text) => Item::Message { text: text.clone(), refusal: true, likelihoods: Vec::new() },
         Piece::Thought { text, proof } => Item::Reasoning { text: text.clone(), proof: proof.clone() },
         Piece::Call { key, id, name, arguments } => {
             Item::Call { key: *key, id: id.clone(), name: name.clone(), arguments: arguments.clone() }

@@ -1,5 +1,9 @@
 //! A reply in no dialect: what happens in it, one thing after the other. Whole replies are the same, at once.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::proof::Proof;
 use crate::exchange::Usage;
 
@@ -10,6 +14,8 @@ pub(super) enum Event {
     Begin { id: Option<String>, model: Option<String> },
     /// More of the answer.
     Text(String),
+    /// How likely the tokens of the answer were that comes next, in the form that both of OpenAI's dialects have.
+    Likelihoods(Vec<Value>),
     /// More of a refusal in the vendor's own field for such.
     Refusal(String),
     /// More of the reasoning.
@@ -63,6 +69,8 @@ pub(super) struct Told {
     pub id: Option<String>,
     pub model: Option<String>,
     pub pieces: Vec<Piece>,
+    /// How likely the tokens of pieces were, by the pieces' places.
+    pub likelihoods: BTreeMap<usize, Vec<Value>>,
     pub finish: Option<Finish>,
     pub usage: Usage,
     pub failed: Option<Failure>,
@@ -91,6 +99,11 @@ impl Told {
 
     /// Takes what happens next.
     pub(super) fn take(&mut self, event: Event) {
+        if let Event::Likelihoods(list) = event {
+            let goes_on = !self.closed && matches!(self.pieces.last(), Some(Piece::Text(_)));
+            let place = self.pieces.len().saturating_sub(usize::from(goes_on));
+            return self.likelihoods.entry(place).or_default().extend(list);
+        }
         let closed = std::mem::take(&mut self.closed);
         let last = self.pieces.last_mut().filter(|_| !closed);
         match (event, last) {
@@ -108,6 +121,7 @@ impl Told {
             (Event::Proof(given), Some(Piece::Thought { proof: proof @ None, .. })) => *proof = Some(given),
             (Event::Proof(proof), _) => self.pieces.push(Piece::Thought { text: String::new(), proof: Some(proof) }),
             (Event::Ends, _) => self.closed = true,
+            (Event::Likelihoods(_), _) => {}
             (Event::Call { key, id, name }, _) => {
                 self.pieces.push(Piece::Call { key, id, name, arguments: String::new() });
             }
