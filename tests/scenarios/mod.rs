@@ -2,6 +2,7 @@
 
 mod bytes;
 mod dialects;
+mod embedders;
 mod errors;
 mod evidence;
 mod golden;

@@ -251,13 +251,21 @@ fn agrees(vendor: &Vendor, catalogue: &[Value]) {
     }
 }
 
-/// Holds a table against README's, by its head; where they differ, the one to put there is shown.
+/// Holds a table against README's, by its head. Where they differ, it is said in which rows, and then, between two lines
+/// and with nothing else there, the table to put there.
 pub(super) fn compare(head: &str, table: &str) {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let text = std::fs::read_to_string(&readme).expect("README");
-    let start = text.find(head).expect("the table of providers in README");
-    let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
-    assert!(text[start..end] == *table, "README's table of providers must be\n{table}");
+    let found = text.find(head).map_or("", |start| {
+        let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
+        &text[start..end]
+    });
+    let beside = |sign: char, one: &str, other: &str| -> String {
+        let rows = one.lines().filter(|row| !other.lines().any(|known| known == *row));
+        rows.map(|row| format!("{sign} {row}\n")).collect()
+    };
+    let (gone, new, line) = (beside('-', found, table), beside('+', table, found), "=".repeat(40));
+    assert!(found == table, "README's table differs:\n{gone}{new}\nIt must be\n{line}\n{table}{line}\n");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! refuse what the vendor refuses, in its words; stream in its order; and keep quiet about everything else.
 
 mod deepseek;
+pub(crate) mod embedder;
 mod openai;
 mod relays;
 mod servers;
