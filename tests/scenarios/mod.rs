@@ -27,6 +27,7 @@ mod tokens;
 mod usage;
 mod verdicts;
 
+mod absence;
 mod failover;
 mod leaving;
 mod limits;

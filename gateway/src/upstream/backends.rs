@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::absence::Absences;
 use super::balance::Latency;
 use super::catalogue;
 use super::choice::Outlook;
@@ -169,12 +170,21 @@ impl Kind {
             Self::Local(_) => wanted.converses().then_some(Dialect::OpenaiChat),
         }
     }
+
+    /// What is spoken to it in place of a dialect that it turned out not to serve.
+    fn instead(&self, absent: Dialect) -> Option<Dialect> {
+        match self {
+            Self::Remote(target) => target.main().filter(|main| *main != absent && absent.converses()),
+            Self::Local(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     health: Health,
     latency: Latency,
+    absences: Absences,
 }
 
 impl fmt::Debug for Backend {
@@ -217,6 +227,24 @@ impl Backend {
 
     pub(super) fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// As [`Kind::dialect`], but not what it lately turned out not to serve, where there is something else.
+    pub(super) fn dialect(&self, wanted: Dialect, now: Instant) -> Option<Dialect> {
+        let usual = self.kind.dialect(wanted)?;
+        let instead = self.kind.instead(usual).filter(|_| lock(&self.state).absences.holds(usual, now));
+        Some(instead.unwrap_or(usual))
+    }
+
+    /// Takes note of a dialect that it does not serve; gives what may be spoken instead.
+    pub(super) fn note_absence(&self, absent: Dialect, status: u16, now: Instant) -> Option<Dialect> {
+        let instead = self.kind.instead(absent);
+        if lock(&self.state).absences.note(absent, now) {
+            let (dialect, instead) = (absent.name(), instead.map(Dialect::name));
+            let hint = "name the dialects that it serves in its `dialects`, and check its `base_url`";
+            warn!(upstream = %self.name, dialect, status, instead, hint, "upstream does not serve a dialect");
+        }
+        instead
     }
 
     pub(super) fn outlook(&self, now: Instant) -> Outlook {

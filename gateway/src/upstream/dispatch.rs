@@ -1,6 +1,7 @@
 //! Tries the candidates of one exchange until one gives a reply head. Nothing of a reply has gone to the client before
 //! the last `next`, so every try is free to be given up.
 
+mod calling;
 mod hedge;
 mod standing;
 
@@ -12,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::adapt::{self, Adapted};
+use super::adapt;
 use super::affinity;
 use super::backends::{Backend, Backends, Kind, Upstreams};
 use super::choice::{self, View};
@@ -21,9 +22,7 @@ use super::lease::Lease;
 use super::reply::{Answer, Reply};
 use super::retry::{self, Next, Shows};
 use super::tries::{Plan, Tries};
-use super::{local, remote};
 use crate::cost::Price;
-use crate::dialect::{self, Translated};
 use crate::exchange::{Dialect, ExchangeId, Request};
 use crate::record::{Attempt, wall_clock};
 use crate::route::{Candidate, Route};
@@ -257,50 +256,6 @@ impl Dispatch {
         Ok((lease, model))
     }
 
-    /// Makes one call, in the client's dialect where the upstream speaks it.
-    async fn call(&self, lease: &Lease, model: &str) -> Result<Called, Error> {
-        let backend = lease.backend();
-        let request = self.requests.at(backend.name());
-        let dialect = backend.kind().dialect(request.dialect).ok_or_else(|| unspoken(request.dialect))?;
-        if dialect == request.dialect {
-            let (answer, sent) = self.call_with(lease, model, request).await?;
-            return Ok(Called { answer, sent, dialect, dropped: Vec::new() });
-        }
-        let Translated { request, dropped } = dialect::translate(request, dialect)?;
-        let (answer, sent) = self.call_with(lease, model, &request).await?;
-        Ok(Called { answer, sent: sent.or(Some(request.raw)), dialect, dropped })
-    }
-
-    /// Makes one call with a request in a dialect that the upstream speaks; with the answer comes the body as sent, where it
-    /// differs from the request's.
-    async fn call_with(&self, lease: &Lease, model: &str, request: &Request) -> Result<(Answer, Option<Bytes>), Error> {
-        let backend = lease.backend();
-        match backend.kind() {
-            Kind::Remote(target) => {
-                let connections = self.upstreams.connections(backend, target);
-                let Adapted { body, changes, gathers } = target.adapt(body(request, model), model, request.dialect)?;
-                let changed = request.edited || model != request.model || !changes.is_empty();
-                let asking = target.ask_usage(&body, request);
-                let asks_usage = asking.is_some();
-                let body = asking.unwrap_or(body);
-                let sent = changed.then(|| body.clone());
-                let Outgoing { id, headers } = &self.outgoing;
-                let (dialect, asked) = (request.dialect, self.requests.any().dialect);
-                let call = remote::Call { id: *id, dialect, asked, headers, body, stream: request.stream || gathers };
-                let answer = connections.send(target, call).await?;
-                Ok((Answer { adapted: changes, gathers, asks_usage, ..answer }, sent))
-            }
-            Kind::Local(engine) => {
-                let call = local::Call { id: self.outgoing.id, model, request };
-                if request.dialect.counts_only() {
-                    return Ok((engine.count(call).await?, request.edited.then(|| request.raw.clone())));
-                }
-                let answer = engine.answer(call).await?;
-                Ok((answer, request.edited.then(|| request.raw.clone())))
-            }
-        }
-    }
-
     /// What a reply's head means for the next try and for its upstream's health.
     fn judge(&self, called: Called, mut lease: Lease) -> Tried {
         let answer = &called.answer;
@@ -425,22 +380,6 @@ impl Tried {
     }
 }
 
-/// No upstream can be asked that in any dialect that it speaks.
-fn unspoken(dialect: Dialect) -> Error {
-    let message = match dialect.counts_only() {
-        true => "The upstream of this model cannot count tokens: it has no `/v1/messages/count_tokens`.".to_owned(),
-        false => format!("The upstream of this model does not serve `{}`.", dialect.name()),
-    };
-    Error::Request { parameter: Some("model".to_owned()), message }
-}
-
-impl From<dialect::RequestError> for Error {
-    fn from(error: dialect::RequestError) -> Self {
-        let parameter = error.parameter().map(str::to_owned);
-        Self::Request { parameter, message: error.to_string() }
-    }
-}
-
 /// The request's bytes, with another model's name in place of the client's where the candidate has its own.
 fn body(request: &Request, model: &str) -> Bytes {
     if model == request.model {
@@ -463,6 +402,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::dialect;
 
     proptest! {
         #[test]

@@ -29,6 +29,13 @@ pub enum Error {
     Malformed(&'static str),
     /// It answered with an error status.
     Status(u16),
+    /// It answered that it serves nothing where this dialect is spoken.
+    Absent {
+        /// The dialect's name.
+        dialect: &'static str,
+        /// The status that it answered with.
+        status: u16,
+    },
     /// The engine cannot serve such a request.
     Request {
         /// The field at fault.
@@ -52,6 +59,10 @@ impl Error {
             Self::HeadTimedOut(limit) => ("get a reply head from", timed_out(limit)),
             Self::Broken(why) | Self::Malformed(why) => ("read the reply of", (*why).into()),
             Self::Status(status) => ("get an answer from", format!("status {status}").into()),
+            Self::Absent { dialect, status } => {
+                let why = format!("it serves no {dialect} (status {status}): check its `base_url` and `dialects`");
+                ("ask", why.into())
+            }
             Self::Request { message, .. } => ("serve the request on", message.clone().into()),
             Self::Engine(why) => ("generate on", why.clone().into()),
         }
@@ -123,6 +134,13 @@ impl From<Failure> for Fault {
             Error::Unknown => {
                 Self::unavailable("no_upstream", "No upstream takes this request now.", Duration::from_secs(5))
             }
+            Error::Absent { dialect, status } => {
+                let message = format!(
+                    "The upstream{name} serves no {dialect} (it answered {status}): whoever runs this gateway should check \
+                     its `base_url`, and name the dialects that it does serve in its `dialects`."
+                );
+                Self::upstream(502, "upstream_lacks_endpoint", message)
+            }
             Error::Request { parameter, message } => {
                 let fault = Self::invalid("unsupported_parameter", message);
                 parameter.into_iter().fold(fault, Self::with_parameter)
@@ -156,6 +174,8 @@ mod tests {
         check(Error::Unknown, "find upstream \"eu-1\": it is not running", 503);
         check(Error::Status(500), "get an answer from upstream \"eu-1\": status 500", 502);
         check(Error::Engine("out of pages".into()), "generate on upstream \"eu-1\": out of pages", 502);
+        let text = "ask upstream \"eu-1\": it serves no anthropic (status 404): check its `base_url` and `dialects`";
+        check(Error::Absent { dialect: "anthropic", status: 404 }, text, 502);
         let request = Error::Request { parameter: Some("n".into()), message: "Too many.".into() };
         check(request.clone(), "serve the request on upstream \"eu-1\": Too many.", 400);
         assert_eq!(Fault::from(Failure::new(None, request)).parameter.as_deref(), Some("n"));

@@ -10,6 +10,7 @@ mod adapt;
 mod retry;
 mod tries;
 
+mod absence;
 mod affinity;
 mod backends;
 mod balance;

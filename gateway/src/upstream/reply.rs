@@ -170,6 +170,8 @@ pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) started: Instant,
     pub(super) content_block: bool,
+    /// Whether it says that nothing is served at the address that was called.
+    pub(super) absent: bool,
     pub(super) authored: usize,
     pub(super) adapted: Vec<String>,
     pub(super) gathers: bool,

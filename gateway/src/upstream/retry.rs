@@ -67,7 +67,7 @@ pub(crate) fn after_error(error: &Error) -> (Next, Shows) {
         // The same one would take as long once more.
         Error::HeadTimedOut(_) | Error::Malformed(_) | Error::Engine(_) => (Next::Elsewhere, Shows::Failure),
         Error::Busy => (Next::Again, Shows::Nothing),
-        Error::Unknown | Error::Request { .. } => (Next::Elsewhere, Shows::Nothing),
+        Error::Unknown | Error::Request { .. } | Error::Absent { .. } => (Next::Elsewhere, Shows::Nothing),
         Error::Status(_) => (Next::Give, Shows::Nothing),
     }
 }

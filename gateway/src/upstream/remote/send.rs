@@ -22,6 +22,7 @@ use super::incoming::{Incoming, broken};
 use super::target::Target;
 use crate::config::Timeouts;
 use crate::exchange::{Dialect, ExchangeId};
+use crate::upstream::absence;
 use crate::upstream::catalogue::Signal;
 use crate::upstream::failure::Error;
 use crate::upstream::reply::Answer;
@@ -116,11 +117,12 @@ impl Connections {
             return Err(Error::Malformed("it is compressed, which was not asked for"));
         }
         let mut incoming = Incoming::new(body);
-        let content_block = if parts.status.is_success() {
-            false
+        let (content_block, absent) = if parts.status.is_success() {
+            (false, false)
         } else {
             let peeked = incoming.peek().await?;
-            Signal::any(&target.signals, parts.status.as_u16(), &peeked)
+            let content_block = Signal::any(&target.signals, parts.status.as_u16(), &peeked);
+            (content_block, !content_block && absence::is_told(parts.status, &peeked))
         };
         let body = incoming.into();
         let (status, headers, adapted) = (parts.status, parts.headers, Vec::new());
@@ -130,6 +132,7 @@ impl Connections {
             body,
             started,
             content_block,
+            absent,
             authored: 0,
             adapted,
             gathers: false,

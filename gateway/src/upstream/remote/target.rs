@@ -67,11 +67,15 @@ impl Target {
 
     /// What is spoken to it for a client that speaks `wanted`.
     pub(crate) fn dialect(&self, wanted: Dialect) -> Option<Dialect> {
-        let main = self.spoken.iter().map(|(dialect, _)| *dialect).find(|dialect| dialect.converses());
         if self.spoken.iter().any(|(dialect, _)| *dialect == wanted) {
             return Some(wanted);
         }
-        main.filter(|_| wanted.converses())
+        self.main().filter(|_| wanted.converses())
+    }
+
+    /// The dialect that others are translated to.
+    pub(crate) fn main(&self) -> Option<Dialect> {
+        self.spoken.iter().map(|(dialect, _)| *dialect).find(|dialect| dialect.converses())
     }
 
     /// Where a dialect is spoken.
