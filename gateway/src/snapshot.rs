@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use candor_policies::Judge;
 use time::OffsetDateTime;
 
-use crate::config::{Config, LOCAL, Loaded, UpstreamKind};
+use crate::config::{Config, Hidden, LOCAL, Loaded, UpstreamKind};
 use crate::cost::{Cost, Price, Prices};
 use crate::exchange::Usage;
 use crate::route::Table;
@@ -44,16 +44,20 @@ pub struct Snapshot {
     pub prices: Prices,
     /// The settings as they are shown: every value, secrets masked.
     pub shown: String,
-    /// SHA-256 over settings (secrets masked), rules and the detector's version, in hexadecimal.
+    /// SHA-256 over settings (secrets masked), rules, the detector's version and renewals, in hexadecimal.
     pub digest: Arc<str>,
+    /// What the settings do not show.
+    hidden: Hidden,
+    /// How often that has changed since the gateway started: a secret or a certificate behind the same setting.
+    renewals: u64,
 }
 
 impl Snapshot {
-    /// Builds a snapshot.
+    /// Builds a snapshot, to take the place of another where there is one.
     ///
     /// # Errors
     /// Every mistake of the rule packs, and every rule that asks a judge model where none is configured, ready to be shown.
-    pub fn build(loaded: Loaded) -> Result<Self, Vec<String>> {
+    pub fn build(loaded: Loaded, before: Option<&Self>) -> Result<Self, Vec<String>> {
         let policies = &loaded.config.policies;
         let rules = Rules::compile(&policies.shipped, &policies.files)?;
         let asking = rules.asking();
@@ -71,12 +75,26 @@ impl Snapshot {
         let shipped =
             shipped_prices().map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let prices = Prices::of(vec![loaded.config.prices.clone(), shipped]);
-        let text = format!("{}\n{}\n{}", loaded.resolved, rules.digest(), judge.version());
+        let renewals = before.map_or(0, |before| before.renewals + u64::from(before.hidden != loaded.hidden));
+        let mut resolved = loaded.resolved;
+        if let (Some(resolved), 1..) = (resolved.as_object_mut(), renewals) {
+            resolved.insert("renewals".to_owned(), renewals.into());
+        }
+        let text = format!("{resolved}\n{}\n{}", rules.digest(), judge.version());
         let digest = digest(&SHA256, text.as_bytes());
         let hexadecimal: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let shown = format!("{:#}", loaded.resolved);
-        let backends = Backends::none();
-        Ok(Self { config: loaded.config, rules, routes, backends, judge, prices, shown, digest: hexadecimal.into() })
+        Ok(Self {
+            config: loaded.config,
+            rules,
+            routes,
+            backends: Backends::none(),
+            judge,
+            prices,
+            shown: format!("{resolved:#}"),
+            digest: hexadecimal.into(),
+            hidden: loaded.hidden,
+            renewals,
+        })
     }
 
     /// The same, with those who can answer.

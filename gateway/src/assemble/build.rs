@@ -37,7 +37,7 @@ use crate::{keyring, tls};
 /// Where any part cannot be made; none is left running then.
 pub async fn start(loaded: Loaded, source: Option<Source>) -> Result<Running, Error> {
     let files = loaded.files.clone();
-    let snapshot = Snapshot::build(loaded).map_err(Error::Mistakes)?;
+    let snapshot = Snapshot::build(loaded, None).map_err(Error::Mistakes)?;
     let config = &snapshot.config;
     std::fs::create_dir_all(&config.data).map_err(|error| Error::Data { path: config.data.clone(), error })?;
     tls::install();

@@ -155,7 +155,7 @@ impl Reloading {
                 _ => None,
             };
             let files = loaded.files.clone();
-            let snapshot = Snapshot::build(loaded)?;
+            let snapshot = Snapshot::build(loaded, Some(&before))?;
             let backends = Backends::open(&snapshot.config, &before.backends)?;
             Ok((snapshot.answered_by(backends), certificate, files))
         });

@@ -13,7 +13,7 @@ use crate::snapshot::Snapshot;
 pub(super) fn run(arguments: &Check) -> Result<ExitCode, Failure> {
     let loaded = print::configuration(&arguments.configured)?;
     let resolved = loaded.resolved.clone();
-    let snapshot = Snapshot::build(loaded).map_err(|mistakes| Failure::mistakes(&mistakes))?;
+    let snapshot = Snapshot::build(loaded, None).map_err(|mistakes| Failure::mistakes(&mistakes))?;
     if let Some(canary) = &snapshot.config.canary {
         Bird::open(canary, &snapshot.config.data).map_err(Failure::usage)?;
     }

@@ -15,6 +15,7 @@ mod terms;
 mod read;
 
 mod env;
+mod hidden;
 mod hub;
 mod prices;
 mod secret;
@@ -23,6 +24,7 @@ mod units;
 
 pub use beside::{AskWhen, Canary, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
+pub use hidden::Hidden;
 pub use hub::{HubModel, Place, find_model, model_path};
 pub use issuers::{Issuer, KeySource};
 pub use prices::{LOCAL, read_prices};

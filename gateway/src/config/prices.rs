@@ -30,6 +30,7 @@ pub fn read_prices(name: &str, text: &str) -> Result<Vec<Price>, Vec<Mistake>> {
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
         providers: crate::upstream::catalogue::load(None).map(|catalogue| catalogue.names()).unwrap_or_default(),
     };
     let root = match tree::parse(text) {

@@ -48,6 +48,8 @@ pub(crate) struct Shared<'a> {
     pub known_variables: BTreeSet<String>,
     /// Files that secrets were read from.
     pub files: Vec<std::path::PathBuf>,
+    /// Secrets that were read.
+    pub secrets: Vec<Secret>,
     /// Names of providers, once the catalogue is read.
     pub providers: Vec<String>,
 }
@@ -329,7 +331,9 @@ impl Table {
             (None, None, None) => return None,
         };
         self.resolved.insert(in_place.to_owned(), Json::from("***"));
-        Some(Secret::new(text.trim()))
+        let secret = Secret::new(text.trim());
+        shared.secrets.push(secret.clone());
+        Some(secret)
     }
 
     fn keep<T>(&mut self, key: &'static str, value: Option<T>, default: T, show: impl Fn(&T) -> Json) -> T {

@@ -11,6 +11,7 @@ use base64::Engine as _;
 
 use super::beside::{LogFormat, Observe, Reload};
 use super::env::Environment;
+use super::hidden::Hidden;
 use super::read::{Mistake, Shared, Table, nearest};
 use super::settings::{Config, Database, Ledger, Limits, PayloadKey, Policies, Retention, RetentionClass, Spool};
 use super::{Secret, auditing, callers, front, prices, serving, terms, tree};
@@ -24,6 +25,8 @@ pub struct Loaded {
     pub resolved: Json,
     /// Files that it was read from, or that say what it means: a change of one of them may change it.
     pub files: Vec<PathBuf>,
+    /// What neither settings nor digests show.
+    pub hidden: Hidden,
 }
 
 /// Reads and checks a configuration file; `None` is an empty one.
@@ -57,6 +60,7 @@ pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environme
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
         providers: Vec::new(),
     };
     let root = match tree::parse(text) {
@@ -74,7 +78,8 @@ pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environme
     }
     let mut files = shared.files;
     files.extend(config.files().map(Path::to_owned));
-    Ok(Loaded { config, resolved, files })
+    let hidden = Hidden::of(&shared.secrets, config.files());
+    Ok(Loaded { config, resolved, files, hidden })
 }
 
 fn resolve(root: tree::Node, base: &Path, shared: &mut Shared<'_>) -> (Config, Json) {

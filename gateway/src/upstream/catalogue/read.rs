@@ -67,6 +67,7 @@ fn shared<'a>(file: &'a str, environment: &'a Environment) -> Shared<'a> {
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
         files: Vec::new(),
+        secrets: Vec::new(),
         providers: Vec::new(),
     }
 }
