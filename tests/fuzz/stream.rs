@@ -284,7 +284,7 @@ proptest! {
         }
         let head = Head { id: "id_0", model: "asked", created: 7 };
         for to in CONVERSING.into_iter().filter(|to| *to != from && from.converses()) {
-            let said = Translation::new((from, to), &head, true, None).whole(&body);
+            let (said, _) = Translation::new((from, to), &head, true, None).whole(&body);
             if serde_json::from_slice::<Value>(&body).is_ok() {
                 prop_assert!(dialect::read_reply(to, &said).is_ok(), "{}", String::from_utf8_lossy(&said));
             }

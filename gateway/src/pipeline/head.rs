@@ -8,6 +8,7 @@ use super::body::ReplyBody;
 use crate::dialect;
 use crate::exchange::{Dialect, ExchangeId};
 use crate::fault::Fault;
+use crate::upstream::DROPPED;
 
 /// Our id of the exchange.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -97,6 +98,15 @@ fn passes(name: &HeaderName) -> bool {
         || name.starts_with("openai-")
         || name.starts_with("anthropic-ratelimit-")
         || name.starts_with("x-dashscope-")
+}
+
+/// Names what of a reply has no place in the client's dialect, beside what of the request had none in the upstream's.
+pub(super) fn drop_too(headers: &mut HeaderMap, lost: Vec<String>) {
+    let before = headers.get(DROPPED).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let names: Vec<String> = before.into_iter().chain(lost).collect();
+    if let (false, Ok(value)) = (names.is_empty(), HeaderValue::try_from(names.join(", "))) {
+        headers.insert(DROPPED, value);
+    }
 }
 
 /// A response of the gateway about itself.

@@ -199,6 +199,7 @@ async fn screened(
     let (mut segments, found) = gate.take_parts();
     reply.note(&mut segments);
     account.found.append(found);
+    let mut headers = reply.headers.clone();
     let bytes = match &stop {
         Some(stop) => {
             let told = account.told(stop);
@@ -206,7 +207,11 @@ async fn screened(
         }
         None => match account.translation(&reply) {
             None => out.pop().unwrap_or_default(),
-            Some(translation) => translation.whole(&out.pop().unwrap_or_default()),
+            Some(translation) => {
+                let (bytes, lost) = translation.whole(&out.pop().unwrap_or_default());
+                head::drop_too(&mut headers, lost);
+                bytes
+            }
         },
     };
     let id = account.id;
@@ -223,7 +228,7 @@ async fn screened(
     if !closed.keeps_promise().await {
         return head::fault(spoken, Some(id), &unrecorded());
     }
-    head::reply(id, reply.status, &reply.headers, bytes.into())
+    head::reply(id, reply.status, &headers, bytes.into())
 }
 
 fn note_times(account: &mut Account, deltas: &[Delta]) {

@@ -33,7 +33,7 @@ use hedge::Ended;
 const LONG: Duration = Duration::from_secs(10);
 
 /// The header that names fields which another dialect has no place for.
-const DROPPED: HeaderName = HeaderName::from_static("x-candor-dropped");
+pub const DROPPED: HeaderName = HeaderName::from_static("x-candor-dropped");
 
 /// What goes out beside the body.
 #[derive(Debug, Clone)]

@@ -32,7 +32,7 @@ pub mod hub;
 pub mod catalogue;
 
 pub use backends::{Backends, Upstreams};
-pub use dispatch::{Dispatch, Outgoing, Requests};
+pub use dispatch::{DROPPED, Dispatch, Outgoing, Requests};
 pub use failure::{Error, Failure};
 pub use lease::Lease;
 pub use reply::{Body, Reply};

@@ -17,6 +17,8 @@ mod extent;
 
 mod calls;
 
+mod lost;
+
 mod hear_anthropic;
 mod hear_chat;
 mod hear_responses;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::lost::Lost;
 use super::told::{Event, Told};
 use super::{hear_anthropic, hear_chat, hear_responses, tell_anthropic, tell_chat, tell_responses};
 use crate::dialect::write::Head;
@@ -38,9 +39,11 @@ impl Start {
 #[derive(Debug)]
 pub struct Translation {
     frames: Frames,
+    from: Dialect,
     hearing: Hearing,
     start: Start,
     telling: Telling,
+    lost: Lost,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Translation {
             }
         };
         // The frames were within their bound when they came.
-        Self { frames: Frames::new(usize::MAX), hearing, start, telling }
+        Self { frames: Frames::new(usize::MAX), from, hearing, start, telling, lost: Lost::default() }
     }
 
     /// Takes frames of the upstream's, and gives what they come to.
@@ -113,6 +116,7 @@ impl Translation {
             hearing.end(&mut events);
         }
         self.tell(events, &mut body);
+        body.extend(self.lost.comment());
         let closing = match &mut self.telling {
             Telling::Chat(telling) => telling.finish(),
             Telling::Responses(telling) => telling.finish(),
@@ -122,10 +126,13 @@ impl Translation {
         Closing { body: Bytes::from(body), last: closing.last }
     }
 
-    /// A whole reply.
+    /// A whole reply, with the names of what has no place in it.
     #[must_use]
-    pub fn whole(mut self, body: &[u8]) -> Bytes {
-        let Ok(reply) = serde_json::from_slice::<Value>(body) else { return Bytes::copy_from_slice(body) };
+    pub fn whole(mut self, body: &[u8]) -> (Bytes, Vec<String>) {
+        let Ok(reply) = serde_json::from_slice::<Value>(body) else {
+            return (Bytes::copy_from_slice(body), Vec::new());
+        };
+        self.lost.note(self.from, &reply);
         let mut events = Vec::new();
         match &mut self.hearing {
             Hearing::Chat(hearing) => {
@@ -142,12 +149,13 @@ impl Translation {
             Telling::Responses(_) => tell_responses::whole(&told, &self.start),
             Telling::Anthropic(_) => tell_anthropic::whole(&told, &self.start),
         };
-        Bytes::from(value.to_string())
+        (Bytes::from(value.to_string()), self.lost.into_names())
     }
 
     fn hear(&mut self, data: &[u8], out: &mut String) {
         // What cannot be read had no text that could be screened either; it never comes so far where a rule enforces.
         let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+        self.lost.note(self.from, &value);
         let mut events = Vec::new();
         match &mut self.hearing {
             Hearing::Chat(hearing) => hearing.take(&value, &mut events),

@@ -186,7 +186,7 @@ fn signatures_come_back_to_whom_they_belong() {
 
 fn whole(from: Dialect, to: Dialect, reply: &Value) -> Value {
     let translation = Translation::new((from, to), &HEAD, true, None);
-    serde_json::from_slice(&translation.whole(reply.to_string().as_bytes())).expect("JSON")
+    serde_json::from_slice(&translation.whole(reply.to_string().as_bytes()).0).expect("JSON")
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn put(from: Dialect, to: Dialect, body: &Value) -> Value {
 
 fn whole(from: Dialect, to: Dialect, reply: &Value) -> Value {
     let translation = Translation::new((from, to), &HEAD, true, None);
-    serde_json::from_slice(&translation.whole(reply.to_string().as_bytes())).expect("JSON")
+    serde_json::from_slice(&translation.whole(reply.to_string().as_bytes()).0).expect("JSON")
 }
 
 fn words() -> impl Strategy<Value = String> {
