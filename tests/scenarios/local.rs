@@ -37,6 +37,15 @@ async fn a_local_model_streams_with_usage() {
     let record = gateway.record(&id).await;
     assert_eq!((&record["ending"], &record["upstream"]), (&json!("complete"), &json!("own")));
     assert_eq!(record["completion_tokens"], completion);
+
+    // Who does not ask for usage is not shown it, and it is counted all the same.
+    let mut quiet = ask(true);
+    quiet.as_object_mut().expect("an object").remove("stream_options");
+    let answer = gateway.client().chat(&quiet).await;
+    let id = answer.id();
+    let events = Events::read(&answer.bytes().await);
+    assert!(events.done && events.payloads.iter().all(|one| one["usage"].is_null()), "{:?}", events.payloads);
+    assert_eq!(gateway.record(&id).await["completion_tokens"], completion);
 }
 
 #[tokio::test]

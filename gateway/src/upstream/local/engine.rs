@@ -92,10 +92,7 @@ impl Local {
             self.engine.generate(prompt.clone(), sampling).map_err(explain)
         });
         let generations: Vec<Generation> = generations.collect::<Result<_, _>>()?;
-        let form = match (call.request.stream, call.request.stream_usage) {
-            (false, _) => Form::Whole,
-            (true, usage) => Form::Events { usage },
-        };
+        let form = if call.request.stream { Form::Events } else { Form::Whole };
         let kind = if call.request.stream { "text/event-stream" } else { "application/json" };
         let writer = Writer::new(call.id, call.model, form, &forced, generations.len());
         Ok(Answer {
@@ -108,7 +105,8 @@ impl Local {
             authored: forced.len(),
             adapted: Vec::new(),
             gathers: false,
-            asks_usage: false,
+            // It is told in any case, and not shown to a client that did not ask.
+            asks_usage: call.request.stream && !call.request.stream_usage,
         })
     }
 

@@ -15,11 +15,8 @@ use crate::upstream::failure::Error;
 pub enum Form {
     /// As one document.
     Whole,
-    /// As events.
-    Events {
-        /// Whether the last one before the end carries usage.
-        usage: bool,
-    },
+    /// As events; the last one before the end carries usage.
+    Events,
 }
 
 /// The state of one reply.
@@ -182,11 +179,9 @@ impl Writer {
                 let whole = write::reply(&self.head(), &said, &self.usage);
                 self.out.extend_from_slice(&whole);
             }
-            Form::Events { usage } => {
-                if usage {
-                    let chunk = write::usage_chunk(&self.head(), &self.usage);
-                    self.out.extend_from_slice(&chunk);
-                }
+            Form::Events => {
+                let chunk = write::usage_chunk(&self.head(), &self.usage);
+                self.out.extend_from_slice(&chunk);
                 self.out.extend_from_slice(&write::done());
             }
         }
@@ -249,7 +244,7 @@ mod tests {
             (0, text(model::Channel::Answer, "yes")),
             (0, done(Finish::Stop, 3, 2)),
         ];
-        let (out, over) = written(Form::Events { usage: true }, "\n", 1, events);
+        let (out, over) = written(Form::Events, "\n", 1, events);
         assert!(over && out.ends_with("data: [DONE]\n\n"), "{out}");
         let frames = frames(&out);
         let deltas: Vec<String> =
@@ -289,7 +284,7 @@ mod tests {
         let expected = serde_json::json!({"token": "\u{e9}", "logprob": -0.5, "bytes": [195, 169], "top_logprobs": [
             {"token": "x", "logprob": -0.25, "bytes": [120]}, {"token": "y", "logprob": -9999.0, "bytes": [121]},
         ]});
-        let (out, _) = written(Form::Events { usage: false }, "", 1, events.clone());
+        let (out, _) = written(Form::Events, "", 1, events.clone());
         let frames = frames(&out);
         assert_eq!(frames[0]["choices"][0].get("logprobs"), None);
         assert_eq!(frames[1]["choices"][0]["logprobs"]["reasoning_content"][0]["token"], "hm");
@@ -322,7 +317,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_before_the_engines_first_word() {
-        let (out, over) = written(Form::Events { usage: false }, "\n", 2, vec![(1, done(Finish::Stop, 0, 0))]);
+        let (out, over) = written(Form::Events, "\n", 2, vec![(1, done(Finish::Stop, 0, 0))]);
         assert!(!over && !out.contains("[DONE]"));
         assert!(frames(&out).iter().all(|frame| frame["choices"][0]["index"] == 1), "{out}");
     }
