@@ -255,6 +255,11 @@ async fn embeddings_pass_with_their_texts_screened() {
     assert_eq!(upstream.only().body, body.to_string().replace("ACME-1234", "[redacted]").as_bytes());
     let record = gateway.record(&id).await;
     assert_eq!((&record["dialect"], &record["prompt_tokens"]), (&json!("openai-embeddings"), &json!(3)), "{record}");
+    assert_eq!(
+        (&record["outcome"], &record["ending"]),
+        (&Value::Null, &json!("complete")),
+        "there was nothing to judge"
+    );
     let tokens = gateway.client().post_to("/v1/embeddings", &json!({"model": "e", "input": [[1, 2]]})).await;
     assert_eq!(tokens.status, 400);
     assert_eq!(tokens.json().await["error"]["code"], "unscannable_input");

@@ -22,7 +22,9 @@ use crate::exchange::{
 use crate::observe::metrics::Finished;
 use crate::observe::traces::{self, Ended};
 use crate::record::{Attempt, Durable, End, Slot, wall_clock};
-use crate::screen::{self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, Watch, judge, unjudged};
+use crate::screen::{
+    self, Case, Cleared, Courses, Found, Gate, HostError, Origin, Stop, UNJUDGED, Watch, judge, unjudged,
+};
 use crate::snapshot::Billed;
 use crate::thinking::Thinking;
 use crate::upstream::{Reply, Requests};
@@ -357,7 +359,7 @@ impl Account {
             upstream: self.upstream.as_deref(),
             status: outcome.status,
             ending: ending.name(),
-            outcome: verdict.outcome,
+            outcome: verdict.given().unwrap_or(UNJUDGED),
             manners: &verdict.manners,
             timings: &self.timings,
             usage: &self.seen.usage,

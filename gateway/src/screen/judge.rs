@@ -84,10 +84,21 @@ pub fn no_judgement(detector: &'static str) -> Verdict {
     }
 }
 
+/// What decides in place of a step where no model could have said anything.
+pub const UNJUDGED: &str = "none";
+
+impl Verdict {
+    /// The outcome; `None` where there was nothing to judge.
+    #[must_use]
+    pub fn given(&self) -> Option<&'static str> {
+        (self.decided_by != UNJUDGED).then_some(self.outcome)
+    }
+}
+
 /// What stands in a record where no model could have said anything: an exchange without a verdict.
 #[must_use]
 pub fn unjudged() -> Verdict {
-    Verdict { decided_by: "none", ..no_judgement("none") }
+    Verdict { decided_by: UNJUDGED, ..no_judgement(UNJUDGED) }
 }
 
 fn to_cascade<'a>(case: &Case<'a>) -> policies::Case<'a> {

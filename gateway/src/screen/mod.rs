@@ -16,7 +16,8 @@ pub use found::Found;
 pub use gate::{Gate, Parcel, Stop};
 pub use inquiry::{Answered, Inquiry};
 pub use judge::{
-    Case, HostError, Memory, Origin, Question, judge, judge_knowing, no_judgement, observe, read_judgement, unjudged,
+    Case, HostError, Memory, Origin, Question, UNJUDGED, judge, judge_knowing, no_judgement, observe, read_judgement,
+    unjudged,
 };
 pub use prompt::Screened;
 pub use rules::{Judged, Rules, Watch, shipped_packs, usual_packs};

@@ -152,7 +152,7 @@ async fn insert_ends(
                 .map(|row| row.end.and_then(|end| Some(fit(end.upstream_reply_id.as_deref()?, NAME))))
                 .bind_iter(),
         )
-        .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.outcome)).bind_iter())
+        .bind(rows.iter().map(|row| row.end.and_then(|end| end.verdict.given())).bind_iter())
         .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.manners.join(","))).bind_iter())
         .bind(rows.iter().map(|row| row.end.and_then(|end| end.verdict.language)).bind_iter())
         .bind(rows.iter().map(|row| row.end.map(|end| end.verdict.confidence)).bind_iter())

@@ -141,7 +141,7 @@ pub(super) fn end_text<'a>(stream: Uuid, row: &EndRow<'a>) -> EndText<'a> {
         upstream: end.and_then(|end| Some(fit(end.upstream.as_deref()?, NAME))),
         upstream_model: end.and_then(|end| Some(fit(end.upstream_model.as_deref()?, NAME))),
         upstream_reply_id: end.and_then(|end| Some(fit(end.upstream_reply_id.as_deref()?, NAME))),
-        outcome: verdict.map(|verdict| verdict.outcome.into()),
+        outcome: verdict.and_then(|verdict| verdict.given()).map(Into::into),
         manners: verdict.iter().flat_map(|verdict| &verdict.manners).map(|manner| (*manner).into()).collect(),
         language: verdict.and_then(|verdict| verdict.language).map(Into::into),
         confidence: verdict.map(|verdict| millionths(verdict.confidence)),
