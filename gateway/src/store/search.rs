@@ -1,7 +1,7 @@
 //! Finding exchanges by words of their texts. What is sealed is indexed beside the traffic, in the ledger's order; what is
 //! not indexed yet is read, up to a bound, and what was not looked at is told.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -16,8 +16,9 @@ use super::trace::{Parts, Trace, traces};
 use super::{Error, Store};
 use crate::ledger::leaf::{Kind, Leaf};
 
-/// Exchanges that are read at once.
+/// Exchanges that are read at once, and bytes of their texts; a single one may have more.
 const PAGE: usize = 200;
+const PAGE_BYTES: i64 = 4 << 20;
 
 /// Exchanges that are read where nothing is indexed yet.
 const MOST_READ: usize = 20_000;
@@ -166,12 +167,14 @@ async fn read_rest(
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     for some in rest.chunks(PAGE) {
-        coverage.read += some.len();
-        let traces = traces(store, some, Parts::Texts).await?;
-        let holding = traces.into_iter().filter(|trace| filter.passes(trace) && holds(trace, wanted));
-        found.extend(holding.map(|trace| trace.record));
-        if found.len() >= limit {
-            break;
+        for portion in portions(store, some).await? {
+            coverage.read += portion.len();
+            let traces = traces(store, portion, Parts::Texts).await?;
+            let holding = traces.into_iter().filter(|trace| filter.passes(trace) && holds(trace, wanted));
+            found.extend(holding.map(|trace| trace.record));
+            if found.len() >= limit {
+                return Ok(found);
+            }
         }
     }
     Ok(found)
@@ -230,12 +233,14 @@ pub async fn index(store: &Store) -> Result<Option<usize>, Error> {
     let ids: Vec<Id> = leaves.iter().filter_map(|(_, leaf)| ended(leaf)).collect();
     let mut indexed = 0;
     for some in by_day(&mut transaction, ids).await?.chunks(PAGE) {
-        let traces = traces(store, some, Parts::Texts).await?;
-        // What is shipped and sealed meanwhile shares this thread.
-        let words =
-            spawn_blocking(move || indexed_words(&traces)).await.map_err(|error| Error::Refused(error.to_string()))?;
-        indexed += words.len();
-        insert(&mut transaction, words).await?;
+        for portion in portions(store, some).await? {
+            let traces = traces(store, portion, Parts::Texts).await?;
+            // What is shipped and sealed meanwhile shares this thread.
+            let words = spawn_blocking(move || indexed_words(&traces)).await;
+            let words = words.map_err(|error| Error::Refused(error.to_string()))?;
+            indexed += words.len();
+            insert(&mut transaction, words).await?;
+        }
     }
     query("UPDATE searched SET next = $1").bind(last + 1).execute(&mut *transaction).await?;
     transaction.commit().await?;
@@ -260,6 +265,41 @@ async fn by_day(connection: &mut PgConnection, ids: Vec<Id>) -> Result<Vec<Id>, 
         }
     }
     Ok(kept)
+}
+
+/// Cuts a list where the texts become too many to be held at once: an exchange has a few kilobytes, or megabytes.
+async fn portions<'a>(store: &Store, ids: &'a [Id]) -> Result<Vec<&'a [Id]>, Error> {
+    let (exchanges, times): (Vec<Uuid>, Vec<OffsetDateTime>) = ids.iter().copied().unzip();
+    let sizes: HashMap<Uuid, i64> = query_as(
+        "SELECT p.exchange, sum(p.size)::bigint FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (exchange, occurred_at)
+         JOIN payload p ON p.exchange = wanted.exchange AND p.occurred_at = wanted.occurred_at
+         WHERE p.part = ANY ($3) GROUP BY p.exchange",
+    )
+    .bind(exchanges)
+    .bind(times)
+    .bind(Parts::Texts.names())
+    .fetch_all(&store.pool)
+    .await?
+    .into_iter()
+    .collect();
+    Ok(cut(ids, |(exchange, _)| sizes.get(exchange).copied().unwrap_or_default()))
+}
+
+/// Runs of a list that are together within [`PAGE_BYTES`], or alone.
+fn cut(ids: &[Id], size: impl Fn(&Id) -> i64) -> Vec<&[Id]> {
+    let mut portions = Vec::new();
+    let mut rest = ids;
+    while !rest.is_empty() {
+        let mut bytes = 0_i64;
+        let fitting = rest.iter().take_while(|id| {
+            bytes = bytes.saturating_add(size(id));
+            bytes <= PAGE_BYTES
+        });
+        let Some((now, later)) = rest.split_at_checked(fitting.count().max(1)) else { break };
+        portions.push(now);
+        rest = later;
+    }
+    portions
 }
 
 /// A row of `search`; no word holds a space, so that one text carries them all.
@@ -439,6 +479,16 @@ fn is_dense(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_large_texts_are_held_at_once() {
+        let sizes = [1, PAGE_BYTES - 1, 1, i64::MAX, 2, 3];
+        let ids = sizes.map(|size| (Uuid::from_u128(size as u128), OffsetDateTime::UNIX_EPOCH));
+        let portions = cut(&ids, |(id, _)| id.as_u128() as i64);
+        assert_eq!(portions.iter().map(|portion| portion.len()).collect::<Vec<_>>(), [2, 1, 1, 2]);
+        assert_eq!(portions.concat(), ids);
+        assert!(cut(&[], |_| 0).is_empty());
+    }
 
     #[test]
     fn texts_fall_into_words_and_pairs() {

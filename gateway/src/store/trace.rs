@@ -122,7 +122,7 @@ pub enum Parts {
 }
 
 impl Parts {
-    fn names(self) -> Option<Vec<String>> {
+    pub(super) fn names(self) -> Option<Vec<String>> {
         match self {
             Self::All => None,
             Self::Texts => Some(vec!["request".to_owned(), "segments".to_owned()]),
