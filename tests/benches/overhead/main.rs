@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p candor-tests --bench overhead [-- --rounds 5 --seconds 2]` needs nginx on the path and prints a table.
 //! With `-- --only "32 clients"` it runs only phases whose names contain that.
+//! With `-- --limits` it also runs before a gateway whose caller has rates, concurrency and budgets.
 //! With `-- --hold 500 --seconds 60` it holds so many streams at once before the gateway instead.
 //! Rounds of all targets are interleaved and the median is shown, because machines are noisy; what differs between runs
 //! is the machine, what holds is the ratio to nginx. CPU is that of the proxy's process alone: Postgres, upstream and
@@ -52,7 +53,7 @@ fn main() {
         return print(&runtime.block_on(hold::run(upstream, streams as usize, time)));
     }
     let text = runtime.block_on(async {
-        let mut targets = target::all(upstream).await;
+        let mut targets = target::all(upstream, std::env::args().any(|given| given == "--limits")).await;
         let mut text = String::from(
             "| phase | target | requests/s | CPU us/request | ratio | CPU us/event | ratio | p50 ms | p99 ms | added p50 | added p99 |\n\
              |---|---|---|---|---|---|---|---|---|---|---|\n",

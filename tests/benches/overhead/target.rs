@@ -5,12 +5,12 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio_rustls::TlsConnector;
 
 use super::harness::certificates::Authority;
-use super::harness::gateway::{Gateway, Setup};
+use super::harness::gateway::{Gateway, KEY, Setup};
 use super::harness::scratch::Scratch;
 use super::harness::wait::until;
 use super::process::Process;
@@ -33,20 +33,33 @@ enum Running {
     Gateway(Box<Gateway>),
 }
 
-/// All targets, started.
-pub(crate) async fn all(upstream: SocketAddr) -> Vec<Target> {
+/// All targets, started; where it is asked for, also the gateway with a caller who has every limit.
+pub(crate) async fn all(upstream: SocketAddr, limits: bool) -> Vec<Target> {
     let direct =
         Target { name: "direct", address: upstream, tls: None, process: None, idle: 0, running: Running::Nothing };
     let mut all = vec![direct, nginx(upstream).await];
     for (name, recording) in [("candor, best effort", "best_effort"), ("candor, required", "required")] {
-        all.push(gateway(name, recording, upstream).await);
+        all.push(gateway(name, recording, upstream, json!({})).await);
+    }
+    if limits {
+        // So high that nobody is refused.
+        let most = 1_000_000_000;
+        let settings = json!({
+            "callers": {"keys": [{
+                "caller": "alice", "team": "research", "key": KEY, "requests_per_minute": most, "tokens_per_minute": most,
+                "concurrency": most, "budget_day": most, "budget_month": most,
+            }]},
+            "teams": [{"name": "research", "requests_per_minute": most, "budget_month": most}],
+            "prices": [{"model": "*", "from": "2026-01-01", "per_million": {"input": 1, "output": 2}}],
+        });
+        all.push(gateway("candor, best effort, limits", "best_effort", upstream, settings).await);
     }
     all
 }
 
 /// A gateway alone, with required records.
 pub(crate) async fn held(upstream: SocketAddr) -> Target {
-    gateway("candor, required", "required", upstream).await
+    gateway("candor, required", "required", upstream, json!({})).await
 }
 
 impl Target {
@@ -81,13 +94,14 @@ impl Target {
     }
 }
 
-async fn gateway(name: &'static str, recording: &str, upstream: SocketAddr) -> Target {
+async fn gateway(name: &'static str, recording: &str, upstream: SocketAddr, settings: Value) -> Target {
     let setup = Setup::new().managed().with(json!({
         "upstreams": [{"name": "up", "base_url": format!("http://{upstream}/v1")}],
         "models": [{"name": "*", "recording": recording, "candidates": [{"upstream": "up"}]}],
         "policies": {"shipped": ["china", "personal-data", "prompt-injection", "secrets"]},
         "observe": {"log": {"filter": "warn"}},
     }));
+    let setup = setup.with(settings);
     let gateway = setup.start().await;
     let process = Process::of(gateway.pid().as_raw_nonzero().get());
     let tls = gateway.ca_pem().map(|pem| connector(&pem));
