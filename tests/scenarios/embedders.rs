@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::providers::compare;
 use crate::harness::client::Answer;
-use crate::harness::gateway::{Gateway, Setup, remote};
+use crate::harness::gateway::Gateway;
 use crate::harness::upstream::Upstream;
 use crate::harness::vendors::embedder::{Embedder, PATH, embedders};
+use crate::harness::vendors::{Served, before};
 
 /// A gateway before all doubles: `name` is served with adaptation, `raw/name` without.
 struct Bench {
@@ -24,21 +25,15 @@ impl Bench {
             let upstream = embedder.start().await;
             all.push((embedder, upstream));
         }
-        let (mut upstreams, mut models) = (Vec::new(), Vec::new());
-        for (embedder, upstream) in &all {
-            for (prefix, adapt) in [("", "on"), ("raw/", "off")] {
-                let name = format!("{prefix}{}", embedder.name);
-                let mut entry = remote(&name, &upstream.base_url());
-                entry["provider"] = json!(embedder.provider);
-                entry["adapt"] = json!(adapt);
-                // Away from a vendor's own address it must be said what is spoken there.
-                entry["dialects"] = json!(["openai-embeddings"]);
-                upstreams.push(entry);
-                let candidate = json!([{"upstream": name, "model": embedder.model}]);
-                models.push(json!({"name": name, "attempts": 1, "candidates": candidate}));
-            }
-        }
-        let gateway = Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await;
+        let served = all.iter().map(|(embedder, upstream)| Served {
+            name: embedder.name.to_owned(),
+            provider: embedder.provider,
+            model: embedder.model,
+            // Away from a vendor's own address it must be said what is spoken there.
+            dialect: Some("openai-embeddings"),
+            upstream,
+        });
+        let gateway = before(served.collect()).await;
         Self { gateway, embedders: all }
     }
 

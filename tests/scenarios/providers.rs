@@ -9,8 +9,8 @@ use crate::harness::client::Answer;
 use crate::harness::gateway::{Gateway, Setup, remote};
 use crate::harness::sse::Events;
 use crate::harness::upstream::Upstream;
-use crate::harness::vendors::all;
 use crate::harness::vendors::vendor::{ARGUMENTS, Block, TEXT, THOUGHT, Usage, Vendor};
+use crate::harness::vendors::{Served, all, before};
 
 /// A gateway before all doubles: `name` is served with adaptation, `raw/name` without.
 struct Bench {
@@ -25,19 +25,14 @@ impl Bench {
             let upstream = vendor.start().await;
             vendors.push((vendor, upstream));
         }
-        let (mut upstreams, mut models) = (Vec::new(), Vec::new());
-        for (vendor, upstream) in &vendors {
-            for (prefix, adapt) in [("", "on"), ("raw/", "off")] {
-                let name = format!("{prefix}{}", vendor.name);
-                let mut entry = remote(&name, &upstream.base_url());
-                entry["provider"] = json!(vendor.provider);
-                entry["adapt"] = json!(adapt);
-                upstreams.push(entry);
-                let candidate = json!([{"upstream": name, "model": vendor.model}]);
-                models.push(json!({"name": name, "attempts": 1, "candidates": candidate}));
-            }
-        }
-        let gateway = Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await;
+        let served = vendors.iter().map(|(vendor, upstream)| Served {
+            name: vendor.name.to_owned(),
+            provider: vendor.provider,
+            model: vendor.model,
+            dialect: None,
+            upstream,
+        });
+        let gateway = before(served.collect()).await;
         Self { gateway, vendors }
     }
 

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::providers::compare;
 use crate::harness::client::Answer;
 use crate::harness::dialects::{CHAT, MESSAGES, RESPONSES, Spoken};
-use crate::harness::gateway::{Gateway, Setup, remote};
+use crate::harness::gateway::Gateway;
 use crate::harness::script::{Reply, Step};
 use crate::harness::upstream::Upstream;
 use crate::harness::vendors::speaker::{Speaker, Verdict, speakers};
+use crate::harness::vendors::{Served, before};
 
 /// A gateway before all doubles: a dialect's name and the double's, with adaptation, and the same after `raw/` without.
 struct Bench {
@@ -26,20 +27,14 @@ impl Bench {
             let upstream = speaker.start().await;
             all.push((speaker, upstream));
         }
-        let (mut upstreams, mut models) = (Vec::new(), Vec::new());
-        for (speaker, upstream) in &all {
-            for (prefix, adapt) in [("", "on"), ("raw/", "off")] {
-                let name = format!("{prefix}{}", served(speaker));
-                let mut entry = remote(&name, &upstream.base_url());
-                entry["provider"] = json!(speaker.provider);
-                entry["dialects"] = json!([speaker.spoken.name]);
-                entry["adapt"] = json!(adapt);
-                upstreams.push(entry);
-                let candidate = json!([{"upstream": name, "model": speaker.model}]);
-                models.push(json!({"name": name, "attempts": 1, "candidates": candidate}));
-            }
-        }
-        let gateway = Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await;
+        let served = all.iter().map(|(speaker, upstream)| Served {
+            name: served(speaker),
+            provider: speaker.provider,
+            model: speaker.model,
+            dialect: Some(speaker.spoken.name),
+            upstream,
+        });
+        let gateway = before(served.collect()).await;
         Self { gateway, speakers: all }
     }
 
