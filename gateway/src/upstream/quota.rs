@@ -2,6 +2,7 @@
 //! Nobody is asked or refused here.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,25 +90,34 @@ fn units(text: &str) -> Option<Duration> {
 
 /// Rates that are spent, by the account that has them and the model they are of.
 #[derive(Debug, Default)]
-pub(crate) struct Quotas(Mutex<HashMap<(u64, Arc<str>), Instant>>);
+pub(crate) struct Quotas {
+    spent: Mutex<HashMap<(u64, Arc<str>), Instant>>,
+    /// Whether any was ever noted and is not known to be over: mostly not, and each request asks.
+    any: AtomicBool,
+}
 
 impl Quotas {
     /// Takes note that an account may ask nothing more of a model until then.
     pub(crate) fn note(&self, account: u64, model: &Arc<str>, until: Instant, now: Instant) {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.spent);
         all.retain(|_, until| *until > now);
         if all.len() < MOST {
             all.insert((account, model.clone()), until);
+            self.any.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether nothing is spent, as far as is known.
+    pub(crate) fn are_whole(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
     }
 
     /// Until when an account may ask nothing of a model, where that is so.
     pub(crate) fn until(&self, account: u64, model: &Arc<str>, now: Instant) -> Option<Instant> {
-        let all = lock(&self.0);
-        if all.is_empty() {
-            return None;
-        }
-        all.get(&(account, model.clone())).copied().filter(|until| *until > now)
+        let mut all = lock(&self.spent);
+        all.retain(|_, until| *until > now);
+        self.any.store(!all.is_empty(), Ordering::Relaxed);
+        all.get(&(account, model.clone())).copied()
     }
 }
 
@@ -213,6 +223,9 @@ mod tests {
         for account in 0..2 * MOST as u64 {
             quotas.note(account, &other, now + LONGEST, now);
         }
-        assert!(lock(&quotas.0).len() <= MOST, "it is bounded");
+        assert!(lock(&quotas.spent).len() <= MOST, "it is bounded");
+        assert!(!quotas.are_whole());
+        assert_eq!(quotas.until(7, &other, now + LONGEST), None);
+        assert!(quotas.are_whole(), "all of them are over");
     }
 }

@@ -17,8 +17,11 @@ impl Dispatch {
     /// How a candidate stands: as its upstream does, or out where what it may ask of the model is spent.
     pub(super) fn outlook(&self, backend: &Backend, candidate: usize, now: Instant) -> Outlook {
         let outlook = backend.outlook(now);
-        let spent =
-            self.model(candidate).and_then(|model| self.backends.quotas().until(backend.account(), &model, now));
+        let quotas = self.backends.quotas();
+        if quotas.are_whole() {
+            return outlook;
+        }
+        let spent = self.model(candidate).and_then(|model| quotas.until(backend.account(), &model, now));
         match (spent, outlook.standing) {
             (None, _) => outlook,
             (Some(until), Standing::Out(later)) => Outlook { standing: Standing::Out(until.max(later)), ..outlook },
