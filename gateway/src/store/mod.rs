@@ -29,6 +29,7 @@ mod partitions;
 mod payload;
 mod rows;
 mod told;
+mod words;
 mod write;
 
 pub mod audits;
