@@ -10,11 +10,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::exchange::Peer;
-use crate::listen::Answer;
+use crate::listen::{Answer, Upload};
 use crate::observe::metrics::Metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -141,7 +140,7 @@ impl Pages {
 impl Answer for Pages {
     type Body = Full<Bytes>;
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Upload>, peer: Peer) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let page = match *request.method() {
             Method::GET | Method::HEAD => self.health.page(path),

@@ -154,6 +154,16 @@ impl Activity {
         } else {
             self.resets.fetch_add(1, Ordering::Relaxed);
         }
+        self.let_go();
+    }
+
+    /// Keeps the connection busy until what is given back is dropped: a body is read on after its answer.
+    pub(super) fn hold(self: &Arc<Self>) -> Held {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Held(self.clone())
+    }
+
+    fn let_go(&self) {
         if self.running.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.quiet_since.store(self.now(), Ordering::Relaxed);
             self.heard.store(0, Ordering::Relaxed);
@@ -171,6 +181,16 @@ impl Activity {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Something that keeps a connection busy beside its requests.
+#[derive(Debug)]
+pub(super) struct Held(Arc<Activity>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
 }
 
 /// A request that runs; it ends when this is dropped.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +21,7 @@ use super::Answer;
 use super::accept::Accepted;
 use super::activity::{Activity, Advice};
 use super::front::{Counts, Settings};
+use super::upload::Upload;
 use super::wire::{Socket, Wire};
 use crate::admit::{Closing, Phase};
 use crate::config::Limits;
@@ -105,8 +107,15 @@ impl Server {
         };
         let service = service_fn(|request: Request<Incoming>| {
             let running = activity.begin();
+            let (request, last) = Upload::of(request, activity, &self.limits);
             let answered = answer.clone().answer(request, peer.clone());
-            async move { Ok::<_, Infallible>(answered.await.map(|body| running.with(body))) }
+            async move {
+                let mut response = answered.await.map(|body| running.with(body));
+                if last.is_told() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         let mut closing = self.closing.clone();

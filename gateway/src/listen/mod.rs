@@ -6,6 +6,7 @@
 //! - `connection`: one connection from handshake to close
 //! - `activity`: what a connection is doing, so that it can be told from one that only holds a place
 //! - `wire`: a socket with or without TLS
+//! - `upload`: a request's body, which is read to its end though nobody wants it
 //! - `drain`: the way out
 
 mod front;
@@ -16,6 +17,7 @@ mod worker;
 mod connection;
 
 mod activity;
+mod upload;
 mod wire;
 
 mod drain;
@@ -26,11 +28,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 pub use accept::{Error, bind};
 pub use drain::{Drained, Patience, drain};
 pub use front::{Counts, Front, Settings};
+pub use upload::Upload;
 
 use crate::exchange::Peer;
 
@@ -42,7 +45,7 @@ pub trait Answer: Send + Sync + 'static {
     /// Answers one request.
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 }
@@ -52,7 +55,7 @@ impl Answer for crate::pipeline::Gateway {
 
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Upload>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static {
         Self::answer(self, request, peer)

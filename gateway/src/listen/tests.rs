@@ -39,10 +39,11 @@ impl Body for Parts {
 impl Answer for Echo {
     type Body = Parts;
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Parts> {
+    async fn answer(self: Arc<Self>, request: Request<Upload>, peer: Peer) -> Response<Parts> {
         match request.uri().path() {
             "/held" => Response::new(Parts(self.held.lock().unwrap().take().unwrap())),
             "/never" => std::future::pending().await,
+            "/unread" => Response::new(Parts(mpsc::channel(1).1)),
             _ => {
                 let (sender, parts) = mpsc::channel(1);
                 let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -206,6 +207,50 @@ async fn half_closed_client_still_gets_its_answer() {
     door.held.send(Bytes::from_static(b"after all")).await.unwrap();
     drop(door.held);
     assert!(read_all(&mut stream).await.contains("after all"));
+}
+
+/// Sends requests whose bodies nobody reads: their heads, and the bodies once the answers are here.
+#[tokio::test]
+async fn a_body_that_nobody_wants_costs_no_connection() {
+    let door = open(Limits { body_bytes: 1 << 20, ..patient() }, None);
+    let mut stream = door.connect().await;
+    for (framing, body) in [
+        ("content-length: 5", b"hello".to_vec()),
+        ("content-length: 1000000", vec![b'x'; 1_000_000]),
+        ("transfer-encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n".to_vec()),
+    ] {
+        stream.write_all(format!("POST /unread HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, "0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"), "{framing}: {answer}");
+        stream.write_all(&body).await.unwrap();
+    }
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx").await.unwrap();
+    read_until(&mut stream, "nobody:x").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_go_on_says_so() {
+    let door = open(Limits { body_bytes: 1 << 10, header_time: Duration::from_millis(80), ..patient() }, None);
+    // One that is too long is read for a while, so that its sender hears the answer; one that waits for leave is not.
+    for (more, body) in
+        [("content-length: 5000", vec![b'x'; 800]), ("expect: 100-continue\r\ncontent-length: 5", vec![])]
+    {
+        let mut stream = door.connect().await;
+        stream.write_all(format!("POST /unread HTTP/1.1\r\nhost: a\r\n{more}\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let answer = read_all(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{more}: {answer}");
+    }
+    // Nor is one that never comes waited for.
+    let mut stream = door.connect().await;
+    stream.write_all(b"POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n").await.unwrap();
+    assert!(read_all(&mut stream).await.starts_with("HTTP/1.1 200"));
+    // One that did not say how long it is ends its connection where it is too long.
+    let mut stream = door.connect().await;
+    stream.write_all(b"POST /unread HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+    let chunk = [b"400\r\n".as_slice(), &[b'x'; 1024], b"\r\n"].concat();
+    let endless = async { while stream.write_all(&chunk).await.is_ok() {} };
+    timeout(Duration::from_secs(10), endless).await.expect("an endless body keeps its connection");
 }
 
 #[tokio::test]

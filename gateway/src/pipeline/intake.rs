@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -14,7 +13,7 @@ use super::account::{Account, ClientLeft, Outcome, Seen};
 use super::body::ReplyBody;
 use super::kept::Kept;
 use super::shadow::{Copied, Errand};
-use super::{Gateway, head, permit, whole};
+use super::{Gateway, RequestBody, head, permit, whole};
 use crate::admit::Admission;
 use crate::config::{Limits, Recording};
 use crate::dialect;
@@ -92,7 +91,7 @@ type Refusal = Box<Response<ReplyBody>>;
 
 /// Reads, decodes and screens a request, finds who might answer it, and begins its record. It is screened before its
 /// record begins, since a rule may demand that the record be durable.
-pub(super) async fn take(arrival: Arrival, body: Incoming) -> Result<Box<Taken>, Refusal> {
+pub(super) async fn take(arrival: Arrival, body: impl RequestBody) -> Result<Box<Taken>, Refusal> {
     let limits = arrival.admission.snapshot.config.limits.clone();
     let raw = match read(body, &limits).await {
         Ok(raw) => raw,
@@ -319,7 +318,7 @@ fn outgoing(arrival: &Arrival) -> Outgoing {
 }
 
 /// Reads a body whole, bounded in size and time.
-async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Fault> {
+async fn read(body: impl RequestBody, limits: &Limits) -> Result<Bytes, Fault> {
     let too_large = || {
         let message = format!("The request body is larger than {} bytes.", limits.body_bytes);
         Fault::refused(413, "request_too_large", message)
@@ -336,7 +335,7 @@ async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Fault> {
 }
 
 /// The body's bytes; `None` where there are too many. One that comes in one piece is not copied.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Option<Bytes>, hyper::Error> {
+async fn collect<B: RequestBody>(mut body: B, limit: usize) -> Result<Option<Bytes>, B::Error> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body::Body;
 use tokio::time::Instant;
 
 use crate::admin::Health;
@@ -70,7 +71,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request of the front door.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<ReplyBody> {
+    pub async fn answer(self: Arc<Self>, request: Request<impl RequestBody>, peer: Peer) -> Response<ReplyBody> {
         if let Some((status, kind, body)) = self.health.answer(request.uri().path(), peer.address) {
             return head::text(status, kind, body);
         }
@@ -134,6 +135,11 @@ impl Gateway {
     }
 }
 
+/// The body of a request as the front door gives it.
+pub trait RequestBody: Body<Data = Bytes> + Send + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> RequestBody for B {}
+
 /// Where the dialects are spoken.
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
@@ -161,7 +167,7 @@ fn spoken(path: &str, headers: &HeaderMap) -> Dialect {
 async fn exchange(
     gateway: Arc<Gateway>,
     id: ExchangeId,
-    (dialect, request): (Dialect, Request<Incoming>),
+    (dialect, request): (Dialect, Request<impl RequestBody>),
     peer: Peer,
     client_left: ClientLeft,
 ) -> Response<ReplyBody> {
