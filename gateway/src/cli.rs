@@ -14,8 +14,8 @@ pub use audit::{
 };
 pub use cost::{By, Cost, CostReport};
 pub use records::{
-    Ledger, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList, RecordsRelease,
-    RecordsShow, Spool, SpoolImport, Verify,
+    Ledger, LedgerEvents, Meant, Records, RecordsDecide, RecordsErase, RecordsExport, RecordsHold, RecordsList,
+    RecordsRelease, RecordsShow, Spool, SpoolImport, Verify,
 };
 
 /// Policy-aware reasoning gateway and auditing proxy.
@@ -317,6 +317,9 @@ pub struct KeysCreate {
     /// Dollars a month (UTC).
     #[arg(long, value_name = "USD")]
     pub budget_month: Option<String>,
+    /// Who does it, for the ledger, which notes the database's user in any case.
+    #[arg(long)]
+    pub by: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,
@@ -327,6 +330,9 @@ pub struct KeysCreate {
 pub struct KeysRevoke {
     /// The key's id, as `keys list` shows it.
     pub id: String,
+    /// Who does it, for the ledger, which notes the database's user in any case.
+    #[arg(long)]
+    pub by: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub configured: Configured,

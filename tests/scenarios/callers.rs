@@ -79,6 +79,18 @@ async fn a_created_key_works_until_it_is_revoked() {
     assert_eq!(gateway.candor(&["keys", "revoke", id]).await.code, 0);
     status_becomes(&gateway.stranger().key(key), 401).await;
     assert_ne!(gateway.candor(&["keys", "revoke", "no-such-id"]).await.code, 0);
+    assert_eq!(gateway.candor(&["keys", "revoke", id]).await.code, 0);
+
+    // Both are in the ledger, once each, and the key is not.
+    let told = gateway.candor(&["ledger", "events", "--kind", "key_create", "--kind", "key_revoke", "--json"]).await;
+    let events = told.lines();
+    let kinds: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
+    assert_eq!(kinds, ["key_revoke", "key_create"], "{told:?}");
+    assert_eq!((&events[1]["what"]["key"], &events[1]["what"]["team"]), (&json!(id), &json!("sales")));
+    assert!(!told.out.contains(key) && events[0]["what"]["database_user"].is_string(), "{told:?}");
+    let shown = gateway.candor(&["ledger", "events"]).await;
+    assert!(shown.out.contains("policy_change") && shown.out.contains("caller: bob, team: sales"), "{shown:?}");
+    assert_eq!(gateway.candor(&["ledger", "events", "--kind", "rumour"]).await.code, 2);
 }
 
 #[tokio::test]

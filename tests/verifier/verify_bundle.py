@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 KINDS = [
     "begin", "end", "loss", "duplicate", "stream_open", "stream_close", "decision", "reveal", "hold", "release",
-    "erase", "retention_drop", "policy_change", "key_rotation",
+    "erase", "retention_drop", "policy_change", "key_rotation", "key_create", "key_revoke",
 ]
 STATUSES = ["present-verified", "expired-under-policy", "erased-under-authority", "missing", "altered"]
 

@@ -168,6 +168,28 @@ pub enum Ledger {
     Status(Configured),
     /// Print the newest signed checkpoint: keep it where nobody of this system can write.
     Checkpoint(Configured),
+    /// List what was done to records, and to what they are made under: erasures, holds, looks, changed rules and keys.
+    Events(LedgerEvents),
+}
+
+/// List events of the ledger.
+#[derive(Debug, Args)]
+pub struct LedgerEvents {
+    /// How far back, such as `24h`, `30d`.
+    #[arg(long, default_value = "30d")]
+    pub since: String,
+    /// Only of this kind, such as `erase`. May be given more than once.
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<String>,
+    /// Only about this exchange.
+    #[arg(long)]
+    pub exchange: Option<uuid::Uuid>,
+    /// How many at most, newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub configured: Configured,
 }
 
 /// List exchanges.

@@ -61,8 +61,9 @@ fn create(arguments: &KeysCreate) -> Result<ExitCode, Failure> {
         expires: arguments.expires.as_deref().map(end_of).transpose()?,
         terms: terms(arguments)?,
     };
+    let by = arguments.by.as_deref();
     let (stored, key) =
-        with_store(&arguments.configured, Expect::Anything, async |store| Ok(keys::create(store, &new).await?))?;
+        with_store(&arguments.configured, Expect::Anything, async |store| Ok(keys::create(store, &new, by).await?))?;
     if arguments.configured.json {
         let mut value = describe(&stored);
         if let Value::Object(map) = &mut value {
@@ -105,8 +106,9 @@ fn list(arguments: &Configured) -> Result<ExitCode, Failure> {
 }
 
 fn revoke(arguments: &KeysRevoke) -> Result<ExitCode, Failure> {
-    let id = arguments.id.as_str();
-    let revoked = with_store(&arguments.configured, Expect::Cluster, async |store| Ok(keys::revoke(store, id).await?))?;
+    let (id, by) = (arguments.id.as_str(), arguments.by.as_deref());
+    let revoked =
+        with_store(&arguments.configured, Expect::Cluster, async |store| Ok(keys::revoke(store, id, by).await?))?;
     let (text, code) = match revoked {
         Revoked::Now => ("revoked; running gateways learn of it when they next read their keys".to_owned(), 0),
         Revoked::Before(when) => (format!("has been revoked since {}", moment(when)), 0),

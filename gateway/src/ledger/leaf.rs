@@ -41,11 +41,15 @@ pub enum Kind {
     PolicyChange,
     /// Checkpoints are signed by another key.
     KeyRotation,
+    /// A caller got a key.
+    KeyCreate,
+    /// A caller's key is good no longer.
+    KeyRevoke,
 }
 
 impl Kind {
     /// All of them, in the order of their codes, which begin at 1.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Begin,
         Self::End,
         Self::Loss,
@@ -60,6 +64,22 @@ impl Kind {
         Self::RetentionDrop,
         Self::PolicyChange,
         Self::KeyRotation,
+        Self::KeyCreate,
+        Self::KeyRevoke,
+    ];
+
+    /// What happens to records, or to what they are made under, after or beside their traffic: rows of `event`.
+    pub const EVENTS: [Self; 10] = [
+        Self::Decision,
+        Self::Reveal,
+        Self::Hold,
+        Self::Release,
+        Self::Erase,
+        Self::RetentionDrop,
+        Self::PolicyChange,
+        Self::KeyRotation,
+        Self::KeyCreate,
+        Self::KeyRevoke,
     ];
 
     /// Its name in tables and bundles.
@@ -80,6 +100,8 @@ impl Kind {
             Self::RetentionDrop => "retention_drop",
             Self::PolicyChange => "policy_change",
             Self::KeyRotation => "key_rotation",
+            Self::KeyCreate => "key_create",
+            Self::KeyRevoke => "key_revoke",
         }
     }
 

@@ -2,7 +2,9 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
-use sqlx::{PgConnection, query, query_scalar};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row, query, query_scalar};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::leaves::{Draft, insert_pending, salt};
@@ -11,6 +13,66 @@ use crate::ledger::hash::Hash;
 use crate::ledger::leaf::Kind;
 use crate::ledger::row;
 use crate::record::wall_clock;
+
+/// An event, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened.
+    pub occurred_at: OffsetDateTime,
+    /// The name of its [`Kind`].
+    pub kind: String,
+    /// The exchange that it is about, where it is about one.
+    pub exchange: Option<Uuid>,
+    /// What happened, as the JSON that its leaf commits to.
+    pub text: String,
+}
+
+/// Which events are asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// From when on.
+    pub since: OffsetDateTime,
+    /// Of which kinds.
+    pub kinds: Vec<Kind>,
+    /// About which exchange alone.
+    pub exchange: Option<Uuid>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Events, newest first.
+///
+/// # Errors
+/// The database is away or not migrated.
+pub async fn list(store: &Store, wanted: &Wanted) -> Result<Vec<Event>, Error> {
+    let kinds: Vec<&str> = wanted.kinds.iter().map(|kind| kind.name()).collect();
+    // By kind, as the index has them.
+    let rows = query(
+        "SELECT e.* FROM unnest($1::text[]) AS wanted (kind) CROSS JOIN LATERAL (
+             SELECT id, occurred_at, kind, exchange, text FROM event
+             WHERE kind = wanted.kind AND occurred_at >= $2 AND ($3::uuid IS NULL OR exchange = $3)
+             ORDER BY occurred_at DESC LIMIT $4) e
+         ORDER BY e.occurred_at DESC, e.id DESC LIMIT $4",
+    )
+    .bind(kinds)
+    .bind(wanted.since)
+    .bind(wanted.exchange)
+    .bind(i64::from(wanted.limit))
+    .fetch_all(&store.pool)
+    .await?;
+    let event = |row: &PgRow| {
+        Ok(Event {
+            id: row.try_get("id")?,
+            occurred_at: row.try_get("occurred_at")?,
+            kind: row.try_get("kind")?,
+            exchange: row.try_get("exchange")?,
+            text: row.try_get("text")?,
+        })
+    };
+    Ok(rows.iter().map(event).collect::<Result<_, sqlx::Error>>()?)
+}
 
 /// The text of a change of rules or settings.
 #[derive(Serialize)]

@@ -1,15 +1,18 @@
-//! Callers' keys: made, listed, revoked. The key itself is given out once and never kept; what is kept is its
-//! SHA-256.
+//! Callers' keys: made, listed, revoked, each of it an event in the ledger. The key itself is given out once and never kept;
+//! what is kept is its SHA-256.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
+use serde::Serialize;
 use sqlx::postgres::PgRow;
-use sqlx::{Row, query};
+use sqlx::{PgConnection, Row, query, query_scalar};
 use time::OffsetDateTime;
 
 use super::rows::signed;
-use super::{Error, Store};
+use super::{Error, Store, events};
 use crate::config::Terms;
+use crate::ledger::leaf::Kind;
+use crate::ledger::row;
 
 /// Marks a key as one of ours, for people and for scanners of leaked secrets.
 const PREFIX: &str = "ck-";
@@ -58,6 +61,59 @@ pub struct NewKey {
     pub terms: Terms,
 }
 
+/// The text of a key's making or its end.
+#[derive(Serialize)]
+struct KeyText<'a> {
+    /// Its public id.
+    key: &'a str,
+    caller: &'a str,
+    team: Option<&'a str>,
+    role: Option<&'a str>,
+    /// Microseconds since 1970.
+    expires: Option<i64>,
+    models: Option<&'a [String]>,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    concurrency: Option<u64>,
+    /// Billionths of a dollar.
+    budget_day: Option<u64>,
+    budget_month: Option<u64>,
+    /// Who did it, as they say.
+    by: Option<&'a str>,
+    /// And as whom the database knows them.
+    database_user: &'a str,
+}
+
+/// Writes down what was done with a key.
+async fn tell(
+    store: &Store,
+    connection: &mut PgConnection,
+    kind: Kind,
+    stored: &StoredKey,
+    by: Option<&str>,
+) -> Result<(), Error> {
+    let log = store.log().await?;
+    let user: String = query_scalar("SELECT session_user::text").fetch_one(&mut *connection).await?;
+    let StoredKey { id, caller, team, role, expires, terms, .. } = stored;
+    let text = KeyText {
+        key: id,
+        caller,
+        team: team.as_deref(),
+        role: role.as_deref(),
+        expires: expires.map(row::micros),
+        models: terms.models.as_deref(),
+        requests_per_minute: terms.requests_per_minute,
+        tokens_per_minute: terms.tokens_per_minute,
+        concurrency: terms.concurrency,
+        budget_day: terms.budget_day,
+        budget_month: terms.budget_month,
+        by,
+        database_user: &user,
+    };
+    events::add(connection, log, kind, None, &text).await?;
+    Ok(())
+}
+
 /// What became of a key that was to be revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoked {
@@ -82,9 +138,10 @@ pub async fn load_all(store: &Store) -> Result<Vec<StoredKey>, Error> {
 ///
 /// # Errors
 /// The database is away, or the system has no randomness to give.
-pub async fn create(store: &Store, new: &NewKey) -> Result<(StoredKey, String), Error> {
+pub async fn create(store: &Store, new: &NewKey, by: Option<&str>) -> Result<(StoredKey, String), Error> {
     let key = random_key()?;
     let hash = digest(&SHA256, key.as_bytes());
+    let mut transaction = store.pool.begin().await?;
     let row = query(
         "INSERT INTO caller_key (id, hash, caller, team, role, expires, models, requests_per_minute, tokens_per_minute,
              concurrency, budget_day, budget_month)
@@ -103,26 +160,31 @@ pub async fn create(store: &Store, new: &NewKey) -> Result<(StoredKey, String), 
     .bind(new.terms.concurrency.map(signed))
     .bind(new.terms.budget_day.map(signed))
     .bind(new.terms.budget_month.map(signed))
-    .fetch_one(&store.pool)
+    .fetch_one(&mut *transaction)
     .await?;
-    Ok((read(&row)?, key))
+    let stored = read(&row)?;
+    tell(store, &mut transaction, Kind::KeyCreate, &stored, by).await?;
+    transaction.commit().await?;
+    Ok((stored, key))
 }
 
 /// Revokes a key for good.
 ///
 /// # Errors
 /// The database is away.
-pub async fn revoke(store: &Store, id: &str) -> Result<Revoked, Error> {
-    let row = query(
-        "WITH before AS (SELECT id, revoked FROM caller_key WHERE id = $1 FOR UPDATE)
-         UPDATE caller_key SET revoked = coalesce(caller_key.revoked, now()) FROM before
-         WHERE caller_key.id = before.id RETURNING before.revoked AS before",
-    )
-    .bind(id)
-    .fetch_optional(&store.pool)
-    .await?;
+pub async fn revoke(store: &Store, id: &str, by: Option<&str>) -> Result<Revoked, Error> {
+    let mut transaction = store.pool.begin().await?;
+    let row =
+        query("SELECT * FROM caller_key WHERE id = $1 FOR UPDATE").bind(id).fetch_optional(&mut *transaction).await?;
     let Some(row) = row else { return Ok(Revoked::Unknown) };
-    Ok(row.try_get::<Option<OffsetDateTime>, _>("before")?.map_or(Revoked::Now, Revoked::Before))
+    let stored = read(&row)?;
+    if let Some(before) = stored.revoked {
+        return Ok(Revoked::Before(before));
+    }
+    query("UPDATE caller_key SET revoked = now() WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+    tell(store, &mut transaction, Kind::KeyRevoke, &stored, by).await?;
+    transaction.commit().await?;
+    Ok(Revoked::Now)
 }
 
 fn read(row: &PgRow) -> Result<StoredKey, sqlx::Error> {
