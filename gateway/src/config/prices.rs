@@ -1,6 +1,7 @@
 //! The part of a configuration that says what models cost, and the shipped prices in the same form.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value as Json;
 use time::Date;
@@ -26,6 +27,7 @@ pub fn read_prices(name: &str, text: &str) -> Result<Vec<Price>, Vec<Mistake>> {
     let environment = Environment::default();
     let mut shared = Shared {
         file: name,
+        base: Path::new(""),
         environment: &environment,
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),

@@ -42,6 +42,8 @@ impl fmt::Display for Mistake {
 /// What all readers of one configuration share.
 pub(crate) struct Shared<'a> {
     pub file: &'a str,
+    /// The folder that relative paths are taken from.
+    pub base: &'a std::path::Path,
     pub environment: &'a Environment,
     pub mistakes: Vec<Mistake>,
     /// Variables that some key has asked for.
@@ -318,16 +320,20 @@ impl Table {
                     return None;
                 }
             },
-            (None, None, Some((path, place))) => match std::fs::read_to_string(&path) {
-                Ok(text) => {
-                    shared.files.push(path.into());
-                    text
+            (None, None, Some((path, place))) => {
+                let path = shared.base.join(path);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => {
+                        shared.files.push(path);
+                        text
+                    }
+                    Err(error) => {
+                        let message = format!("secret file `{}` cannot be read: {}", path.display(), error.kind());
+                        shared.mistake(place, message, None);
+                        return None;
+                    }
                 }
-                Err(error) => {
-                    shared.mistake(place, format!("secret file `{path}` cannot be read: {}", error.kind()), None);
-                    return None;
-                }
-            },
+            }
             (None, None, None) => return None,
         };
         self.resolved.insert(in_place.to_owned(), Json::from("***"));

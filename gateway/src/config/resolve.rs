@@ -54,8 +54,10 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Mistake>> {
+    let base = base.unwrap_or_else(|| Path::new(""));
     let mut shared = Shared {
         file: name,
+        base,
         environment,
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
@@ -71,7 +73,7 @@ pub fn read(name: &str, text: &str, base: Option<&Path>, environment: &Environme
             return Err(shared.mistakes);
         }
     };
-    let (config, resolved) = resolve(root, base.unwrap_or_else(|| Path::new("")), &mut shared);
+    let (config, resolved) = resolve(root, base, &mut shared);
     unknown_variables(&mut shared);
     if !shared.mistakes.is_empty() {
         return Err(shared.mistakes);

@@ -96,7 +96,8 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
     let known = catalogue.entry(&provider);
     let default_url = known.and_then(|known| known.base_url.as_deref());
     if base_url.is_none() && default_url.is_none() && !entry.has("base_url") {
-        shared.mistake(entry.place(), format!("provider `{provider}` needs a `base_url`"), None);
+        let hint = "for a model in this process write `local: {path: FOLDER}` instead".to_owned();
+        shared.mistake(entry.place(), format!("provider `{provider}` needs a `base_url`"), Some(hint));
     }
     let base_url = base_url.or_else(|| default_url.map(str::to_owned));
     entry.note("base_url", base_url.clone());

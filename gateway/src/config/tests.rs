@@ -94,6 +94,23 @@ callers: {keys: [{caller: alice, key: sk-0123456789abcdef}]}
 }
 
 #[test]
+fn files_of_secrets_are_looked_for_beside_the_configuration() {
+    let folder = std::env::temp_dir().join(format!("candor-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("up.key"), "very-secret\n").expect("a file");
+    let text = "upstreams: [{name: a, base_url: 'http://127.0.0.1:1/v1', key_file: up.key}]";
+    let loaded = read("candor.yaml", text, Some(&folder), &Environment::default());
+    let elsewhere = read("candor.yaml", text, Some(&folder.join("other")), &Environment::default());
+    std::fs::remove_dir_all(&folder).expect("removed");
+    let loaded = loaded.expect("valid");
+    let UpstreamKind::Remote(remote) = &loaded.config.upstreams[0].kind else { panic!("remote") };
+    assert_eq!(remote.key.as_ref().map(super::Secret::reveal), Some("very-secret"));
+    assert_eq!(loaded.files, [folder.join("up.key")]);
+    let told = elsewhere.err().unwrap_or_default();
+    assert!(told[0].to_string().contains("other/up.key` cannot be read"), "{told:?}");
+}
+
+#[test]
 fn without_models_every_name_goes_to_the_upstreams_in_order() {
     let text = "upstreams: [{name: a, base_url: 'http://h/v1'}, {name: b, base_url: 'http://h/v1'}]";
     let config = config(text, &Environment::default());

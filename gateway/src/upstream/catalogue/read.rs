@@ -1,6 +1,7 @@
 //! Reads the catalogue of providers and checks it as a whole, every mistake at once. It knows nothing of connections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::Uri;
@@ -63,6 +64,7 @@ fn put(providers: &mut Vec<Provider>, provider: Provider) {
 fn shared<'a>(file: &'a str, environment: &'a Environment) -> Shared<'a> {
     Shared {
         file,
+        base: Path::new(""),
         environment,
         mistakes: Vec::new(),
         known_variables: BTreeSet::new(),
