@@ -242,7 +242,8 @@ fn note_times(account: &mut Account, deltas: &[Delta]) {
 /// The upstream answered with an error status: the caller gets it as it came, unless it speaks of our credentials.
 async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<ReplyBody> {
     let (id, spoken) = (account.id, account.dialect);
-    let ours = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
+    let ours = reply.unpaid
+        || matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN);
     // A proxy's page is no error of the dialect, and may say more of the upstream's house than is the client's business.
     let page = body.trim_ascii_start().starts_with(b"<");
     let hidden = (ours && !reply.content_block) || page;
@@ -252,7 +253,7 @@ async fn refused(account: Account, reply: Reply, body: Bytes) -> http::Response<
             Fault::upstream(reply.status.as_u16(), "upstream_failed", message)
         }
         false => {
-            let message = "The upstream rejected the gateway's own credentials.";
+            let message = "The upstream rejected the gateway's own credentials or account.";
             Fault::upstream(502, "upstream_rejected_gateway", message)
         }
     };

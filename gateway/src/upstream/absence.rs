@@ -13,8 +13,10 @@ use crate::exchange::Dialect;
 /// How long it is remembered; the upstream may be brought up to date.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// What servers say where nothing is served, by their frameworks: FastAPI (vLLM, SGLang), llama.cpp, Gin (Ollama).
-const WORDS: [&str; 5] = ["not found", "file not found", "404 page not found", "404 not found", "method not allowed"];
+/// What servers say where nothing is served, by their frameworks: FastAPI (vLLM, SGLang), llama.cpp, Gin (Ollama); and Azure,
+/// which of a deployment says that it does not exist.
+const WORDS: [&str; 6] =
+    ["not found", "file not found", "404 page not found", "404 not found", "method not allowed", "resource not found"];
 
 /// What servers say of an address that they do not know, before the address.
 const BEGINNINGS: [&str; 2] = ["invalid url", "unknown request url"];
@@ -94,6 +96,7 @@ mod tests {
             r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
             r#"{"error":{"message":"Invalid URL (POST /v1/messages)","type":"invalid_request_error","code":null}}"#,
             r#"{"error":"Not found."}"#,
+            r#"{"error":{"code":"404","message":"Resource not found"}}"#,
             "<html><head><title>404 Not Found</title></head></html>",
         ] {
             check(404, absent, true);
@@ -105,6 +108,7 @@ mod tests {
             r#"{"error":{"message":"The model `x` does not exist.","type":"NotFoundError","param":"model","code":404}}"#,
             r#"{"error":{"message":"model 'x' not found","type":"not_found_error"}}"#,
             r#"{"error":"Not Found","message":"no such model"}"#,
+            r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#,
             r#"{"type":"error","error":{"type":"not_found_error","message":"model: x"}}"#,
             r#"{"object":"error","message":"The model `x` does not exist.","code":404}"#,
             r#"{"detail":{"reason":"no such model"}}"#,

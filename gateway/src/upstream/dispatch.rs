@@ -15,16 +15,16 @@ use tracing::{debug, error};
 
 use super::adapt;
 use super::affinity;
-use super::backends::{Backend, Backends, Kind, Upstreams};
+use super::backends::{Backends, Kind, Upstreams};
 use super::choice::{self, View};
 use super::failure::{Error, Failure};
 use super::lease::Lease;
-use super::reply::{Answer, Reply};
+use super::reply::{Answer, Reply, Tells};
 use super::retry::{self, Next, Shows};
 use super::tries::{Plan, Tries};
 use crate::cost::Price;
 use crate::exchange::{Dialect, ExchangeId, Request};
-use crate::record::{Attempt, wall_clock};
+use crate::record::Attempt;
 use crate::route::{Candidate, Route};
 use crate::screen::Screened;
 use hedge::Ended;
@@ -230,10 +230,7 @@ impl Dispatch {
         };
         self.tries.count();
         match self.call(&lease, &model).await {
-            Ok(called) => {
-                self.note_quota(&called, &lease, &model);
-                self.judge(called, lease).by(model, price)
-            }
+            Ok(called) => self.judge(called, lease, model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)
@@ -257,32 +254,27 @@ impl Dispatch {
     }
 
     /// What a reply's head means for the next try and for its upstream's health.
-    fn judge(&self, called: Called, mut lease: Lease) -> Tried {
+    fn judge(&self, called: Called, mut lease: Lease, model: Arc<str>, price: Option<Arc<Price>>) -> Tried {
         let answer = &called.answer;
-        let (next, shows) = retry::after_status(answer.status, answer.content_block);
+        let (next, shows) = retry::after_status(answer.status, answer.tells);
         match shows {
             Shows::Health => lease.succeed(),
             Shows::Failure => lease.fail(),
             Shows::Nothing => {}
         }
         let backend = lease.backend().clone();
-        let mut pause = Duration::ZERO;
-        if next != Next::Give
-            && let Some(rest) = retry::rest(answer.status, &answer.headers, wall_clock())
-        {
-            backend.rest(Instant::now(), rest);
-            pause = rest;
-        }
-        if matches!(answer.status.as_u16(), 401 | 402) && !answer.content_block {
-            let status = answer.status.as_u16();
+        let pause = self.note_pause(answer, next, &backend, &model);
+        let status = answer.status.as_u16();
+        if answer.tells == Tells::Unpaid || (matches!(status, 401 | 402) && answer.tells != Tells::Block) {
             error!(upstream = %backend.name(), status, "upstream rejects the gateway's own credentials or account");
         }
-        let reply = self.reply(called, lease, &backend);
+        let reply = self.reply(called, lease, (model, price));
         Tried { outcome: Ok(reply), next, pause }
     }
 
-    fn reply(&self, called: Called, lease: Lease, backend: &Backend) -> Reply {
+    fn reply(&self, called: Called, lease: Lease, (model, price): (Arc<str>, Option<Arc<Price>>)) -> Reply {
         let Called { mut answer, sent, dialect, dropped } = called;
+        let backend = lease.backend().clone();
         // Only the gateway says this.
         answer.headers.remove(DROPPED);
         if let Ok(names) = HeaderValue::try_from(dropped.join(", "))
@@ -308,12 +300,13 @@ impl Dispatch {
             upstream: backend.name().clone(),
             dialect,
             stream_usage: self.requests.any().stream_usage,
-            model: backend.name().clone(),
-            price: None,
+            model,
+            price,
             lease,
             sent,
             exposes_reasoning,
-            content_block: answer.content_block,
+            content_block: answer.tells == Tells::Block,
+            unpaid: answer.tells == Tells::Unpaid,
             authored: answer.authored,
             inline,
         }
@@ -359,14 +352,6 @@ impl Tried {
     fn failed(error: Error) -> Self {
         let (next, _) = retry::after_error(&error);
         Self { outcome: Err(error), next, pause: Duration::ZERO }
-    }
-
-    /// Notes which model answers, and what it costs.
-    fn by(mut self, model: Arc<str>, price: Option<Arc<Price>>) -> Self {
-        if let Ok(reply) = &mut self.outcome {
-            (reply.model, reply.price) = (model, price);
-        }
-        self
     }
 
     /// Whether it gave something that is the caller's to see.

@@ -18,7 +18,7 @@ const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 const FORGIVEN_AFTER: u32 = 20;
 
 /// The longest rest that an upstream can ask for: a peer's word must not take it out for ever.
-const LONGEST_REST: Duration = Duration::from_secs(600);
+pub(crate) const LONGEST_REST: Duration = Duration::from_secs(600);
 
 /// What is known of one upstream's health.
 #[derive(Debug, Default)]

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::lock::lock;
 
-/// The longest that a spent rate is respected: rates are told by the minute, and what vendors tell is when all of it is back.
+/// The longest that a rate is respected which a head says is spent: rates are told by the minute, and what vendors tell is
+/// when all of it is back.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Accounts and models that are remembered at most.
@@ -102,7 +103,8 @@ impl Quotas {
         let mut all = lock(&self.spent);
         all.retain(|_, until| *until > now);
         if all.len() < MOST {
-            all.insert((account, model.clone()), until);
+            let known = all.entry((account, model.clone())).or_insert(until);
+            *known = until.max(*known);
             self.any.store(true, Ordering::Relaxed);
         }
     }

@@ -57,6 +57,8 @@ pub struct Reply {
     pub exposes_reasoning: Option<bool>,
     /// Whether an error status is a vendor's content block: a verdict, never a fault.
     pub content_block: bool,
+    /// Whether an error says that the account which the gateway calls with has no money left.
+    pub unpaid: bool,
     /// Bytes at the beginning of each choice's reasoning that the gateway wrote: the prefix that a template forces.
     pub authored: usize,
     /// Set where the answer may carry `<think>` marks.
@@ -90,7 +92,7 @@ impl Reply {
     #[must_use]
     pub fn is_block(&self, error: &[u8]) -> bool {
         match self.lease.backend().kind() {
-            Kind::Remote(target) => Signal::any_within(&target.signals, error),
+            Kind::Remote(target) => Signal::any_within(&target.blocks, error),
             Kind::Local(_) => false,
         }
     }
@@ -162,6 +164,19 @@ impl From<Speech> for Body {
     }
 }
 
+/// What an error says beside its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Nothing that is known; or it is no error.
+    Nothing,
+    /// A vendor's content filter spoke: a verdict, never a fault.
+    Block,
+    /// The account that the gateway calls with has no money left: nothing that the caller could mend.
+    Unpaid,
+    /// Nothing is served at the address that was called.
+    Absent,
+}
+
 /// What an upstream gave, before anybody judged it.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -169,9 +184,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
     pub(super) started: Instant,
-    pub(super) content_block: bool,
-    /// Whether it says that nothing is served at the address that was called.
-    pub(super) absent: bool,
+    pub(super) tells: Tells,
     pub(super) authored: usize,
     pub(super) adapted: Vec<String>,
     pub(super) gathers: bool,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::failure::Error;
 use super::lock::lock;
+use super::reply::Tells;
 
 /// The longest pause that an exchange waits for a candidate that was tried before.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3);
@@ -43,11 +44,12 @@ pub(crate) enum Shows {
     Nothing,
 }
 
-/// What an error status asks for; a content block is a verdict and never asked for again.
+/// What an error asks for; a content block is a verdict and never asked for again.
 #[must_use]
-pub(crate) fn after_status(status: StatusCode, content_block: bool) -> (Next, Shows) {
+pub(crate) fn after_status(status: StatusCode, tells: Tells) -> (Next, Shows) {
     match status.as_u16() {
-        _ if content_block => (Next::Give, Shows::Health),
+        _ if tells == Tells::Block => (Next::Give, Shows::Health),
+        _ if tells == Tells::Unpaid => (Next::Elsewhere, Shows::Failure),
         200..=299 => (Next::Give, Shows::Nothing),
         408 | 500 | 502 | 503 | 504 | 520..=529 => (Next::Again, Shows::Failure),
         429 => (Next::Again, Shows::Nothing),
@@ -170,21 +172,28 @@ mod tests {
     fn every_status_has_its_consequence() {
         let of = |wanted: Next| -> Vec<u16> {
             let statuses = (200..600).filter_map(|status| StatusCode::from_u16(status).ok());
-            statuses.filter(|status| after_status(*status, false).0 == wanted).map(|status| status.as_u16()).collect()
+            statuses
+                .filter(|status| after_status(*status, Tells::Nothing).0 == wanted)
+                .map(|status| status.as_u16())
+                .collect()
         };
         let again: Vec<u16> = [408, 429, 500, 502, 503, 504].into_iter().chain(520..=529).collect();
         assert_eq!(of(Next::Again), again);
         assert_eq!(of(Next::Elsewhere), [401, 402, 403]);
         let failures: Vec<u16> = (200..600)
             .filter(|status| {
-                StatusCode::from_u16(*status).is_ok_and(|status| after_status(status, false).1 == Shows::Failure)
+                StatusCode::from_u16(*status)
+                    .is_ok_and(|status| after_status(status, Tells::Nothing).1 == Shows::Failure)
             })
             .collect();
         let ill: Vec<u16> = [401, 402, 408, 500, 502, 503, 504].into_iter().chain(520..=529).collect();
         assert_eq!(failures, ill);
         for status in [400, 403, 500, 502] {
             let status = StatusCode::from_u16(status).unwrap_or_default();
-            assert_eq!(after_status(status, true), (Next::Give, Shows::Health), "a content block is a verdict");
+            let block = after_status(status, Tells::Block);
+            assert_eq!(block, (Next::Give, Shows::Health), "a content block is a verdict");
+            let unpaid = after_status(status, Tells::Unpaid);
+            assert_eq!(unpaid, (Next::Elsewhere, Shows::Failure), "others may have money");
         }
     }
 

@@ -315,6 +315,40 @@ async fn who_keeps_failing_or_asked_for_rest_is_asked_last() {
 }
 
 #[tokio::test]
+async fn a_rate_that_is_spent_is_that_of_one_model() {
+    let limited = Server::start(vec![failing(429, "retry-after: 100\r\n"), ok()]).await;
+    let good = Server::start(vec![ok()]).await;
+    let upstreams = [remote(0, &limited), remote(1, &good)];
+    let worker = Worker::new(
+        &upstreams,
+        "{name: m, candidates: [{upstream: u0, model: a, priority: 0}, {upstream: u0, model: b, priority: 1}, {upstream: u1, priority: 2}]}",
+    );
+    for _ in 0..3 {
+        let (reply, _) = worker.ask().await;
+        let reply = reply.unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((&*reply.upstream, &*reply.model), ("u0", "b"));
+    }
+    assert_eq!((limited.calls(), good.calls()), (4, 0), "model `a` is asked once");
+}
+
+#[tokio::test]
+async fn an_account_without_money_is_not_asked_twice_and_ejected() {
+    let said = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    let broke = Server::start(vec![Act::Say(reply(429, "", said))]).await;
+    let good = Server::start(vec![ok()]).await;
+    let openai = ", provider: openai";
+    let worker = Worker::in_order(&[with(0, &broke, openai), remote(1, &good)]);
+    for _ in 0..9 {
+        let (reply, attempts) = worker.ask().await;
+        assert!(reply.is_ok_and(|reply| reply.status.is_success()));
+        assert!(attempts.len() <= 2);
+    }
+    assert_eq!(broke.calls(), 5, "ejected after five failures in a row");
+    let (reply, attempts) = Worker::in_order(&[with(0, &broke, openai)]).ask().await;
+    assert!(reply.is_ok_and(|reply| reply.unpaid) && attempts.len() == 1, "no second try will find any");
+}
+
+#[tokio::test]
 async fn one_call_probes_an_upstream_that_was_out() {
     let server = Server::start(vec![ok()]).await;
     let worker = Worker::in_order(&[remote(0, &server)]);

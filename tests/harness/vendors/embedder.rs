@@ -116,7 +116,7 @@ impl Embedder {
         }
         match body["input"].as_str() {
             Some("Too often") => error(429, "Slow down", "rate_limit_error", None, None).header("retry-after", "7"),
-            Some("No money") => error(402, "Insufficient Balance", "unknown_error", None, None),
+            Some("No money") => super::money::reply(self.provider),
             Some("Overloaded") => error(503, "Busy", "server_error", None, None),
             _ => Reply::json(200, self.reply(texts)),
         }

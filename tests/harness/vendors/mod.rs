@@ -3,6 +3,7 @@
 
 mod deepseek;
 pub(crate) mod embedder;
+pub(crate) mod money;
 mod openai;
 mod relays;
 mod servers;

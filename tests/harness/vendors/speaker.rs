@@ -197,9 +197,10 @@ impl Speaker {
             return refusal;
         }
         let stream = body["stream"] == true;
-        for (text, status, message) in
-            [("Too often", 429, "Slow down"), ("No money", 402, "Insufficient Balance"), ("Overloaded", 503, "Busy")]
-        {
+        if asked.contains("No money") {
+            return super::money::reply(self.provider);
+        }
+        for (text, status, message) in [("Too often", 429, "Slow down"), ("Overloaded", 503, "Busy")] {
             if asked.contains(text) {
                 let error = json!({"type": "error", "error": {"type": "api_error", "message": message, "code": null}});
                 let reply = Reply::json(status, error.to_string());

@@ -143,7 +143,7 @@ impl Vendor {
         }
         match ask.text.as_str() {
             "Too often" => return busy(429).header("retry-after", "7").header("x-ratelimit-remaining-requests", "0"),
-            "No money" => return error(402, "Insufficient Balance", "unknown_error", None, None),
+            "No money" => return super::money::reply(self.provider),
             "Overloaded" => return busy(503),
             "Forbidden" => {
                 if let Some(block) = self.block {

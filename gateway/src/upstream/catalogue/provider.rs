@@ -47,9 +47,19 @@ impl Catalogue {
 
     /// The block signals that a provider's errors are held against: its own, and everybody's where it relays.
     #[must_use]
-    pub fn signals(&self, provider: &Provider) -> Vec<Signal> {
+    pub fn blocks(&self, provider: &Provider) -> Vec<Signal> {
+        self.signals(provider, |one| &one.blocks)
+    }
+
+    /// As [`Catalogue::blocks`], for what is said where an account is out of money.
+    #[must_use]
+    pub fn unpaid(&self, provider: &Provider) -> Vec<Signal> {
+        self.signals(provider, |one| &one.unpaid)
+    }
+
+    fn signals(&self, provider: &Provider, of: fn(&Provider) -> &[Signal]) -> Vec<Signal> {
         let others = self.providers.iter().filter(|other| provider.relays && other.name != provider.name);
-        provider.blocks.iter().chain(others.flat_map(|other| &other.blocks)).cloned().collect()
+        of(provider).iter().chain(others.flat_map(of)).cloned().collect()
     }
 }
 
@@ -74,10 +84,12 @@ pub struct Provider {
     pub keep_alive: Vec<KeepAlive>,
     /// Beginnings of the headers in which it says how much more may be asked.
     pub limit_headers: Vec<String>,
-    /// Whether it passes on the errors of vendors behind it, so that their block signals count too.
+    /// Whether it passes on the errors of vendors behind it, so that their signals count too.
     pub relays: bool,
     /// Errors that are its content filter's.
     pub blocks: Vec<Signal>,
+    /// Errors that say that the account is out of money, beside status 402.
+    pub unpaid: Vec<Signal>,
     /// What holds for which models in which dialect; the first that matches counts, alone.
     pub models: Vec<Quirks>,
     /// Month or day on which this entry was last compared with its sources.

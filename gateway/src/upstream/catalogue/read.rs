@@ -158,6 +158,7 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
     let limit_headers = table.texts("limit_headers", &[], shared);
     let relays = table.flag("relays", false, shared);
     let blocks = each(table, "blocks", shared, Signal::read);
+    let unpaid = each(table, "unpaid", shared, Signal::read);
     let main = dialect.as_deref().and_then(Dialect::named).unwrap_or(Dialect::OpenaiChat);
     let models = each(table, "models", shared, |entry, shared| Some(quirks::read(entry, main, shared)));
     let is_date = |text: &str| (month(text) || day(text)).then(|| text.to_owned());
@@ -179,6 +180,7 @@ fn provider(table: &mut Table, shared: &mut Shared<'_>) -> Option<Provider> {
         limit_headers,
         relays,
         blocks,
+        unpaid,
         models,
         checked: checked?,
         source: source?,

@@ -1,4 +1,5 @@
-//! Tells a vendor's content block from an error. It decides nothing about retries.
+//! Tells what an error of a vendor's means beside its status: a content block, an account without money. It decides nothing
+//! about retries.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::config::{Shared, Table};
 /// How deep an error body is searched: relays wrap the error of the vendor behind them.
 const DEPTH: u32 = 6;
 
-/// What an error must look like to be a content block; every part that is given must hold.
+/// What an error must look like to mean something; every part that is given must hold.
 #[derive(Debug, Clone)]
 pub struct Signal {
     /// Statuses, any of which will do; none means any.
@@ -32,7 +33,7 @@ impl Signal {
         }
         let [code, kind, message] = ["code", "type", "message"].map(|key| table.texts(key, &[], shared));
         if code.is_empty() && kind.is_empty() && message.is_empty() {
-            shared.mistake(table.place(), "a block signal needs a code, type or message", None);
+            shared.mistake(table.place(), "a signal needs a code, type or message", None);
             return None;
         }
         Some(Self { status, code, kind, message })
@@ -122,7 +123,7 @@ mod tests {
     fn check(provider: &str, status: u16, body: &str, expected: bool) {
         let catalogue = load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let entry = catalogue.entry(provider).unwrap_or_else(|| panic!("no {provider}"));
-        assert_eq!(Signal::any(&catalogue.signals(entry), status, body.as_bytes()), expected, "{provider} {body}");
+        assert_eq!(Signal::any(&catalogue.blocks(entry), status, body.as_bytes()), expected, "{provider} {body}");
     }
 
     #[test]
@@ -172,6 +173,44 @@ mod tests {
             r#"{"error":{"code":502,"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"code\":\"data_inspection_failed\"}}"}}}"#,
             true,
         );
+    }
+
+    #[test]
+    fn an_account_without_money_is_recognised_and_no_rate() {
+        let catalogue = load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let check = |provider: &str, status: u16, error: &str, expected: bool| {
+            let entry = catalogue.entry(provider).unwrap_or_else(|| panic!("no {provider}"));
+            let body = format!("{{\"error\":{error}}}");
+            let found = Signal::any(&catalogue.unpaid(entry), status, body.as_bytes());
+            assert_eq!(found, expected, "{provider} {error}");
+        };
+        let openai = r#"{"message":"You exceeded your current quota","type":"insufficient_quota","code":null}"#;
+        let suspended = r#"{"message":"Your account org-1 is suspended due to insufficient balance, please recharge"}"#;
+        let wrapped = r#"{"code":429,"message":"x","metadata":{"raw":"{\"error\":{\"message\":\"Your account org-1 is suspended due to insufficient balance\"}}"}}"#;
+        for (provider, status, error) in [
+            ("openai", 429, openai),
+            ("azure-openai", 429, openai),
+            ("openai-compatible", 429, openai),
+            ("openai-compatible", 403, r#"{"code":"insufficient_user_quota","message":"x"}"#),
+            ("dashscope", 400, r#"{"code":"Arrearage","message":"Access denied","type":"Arrearage"}"#),
+            ("dashscope-intl", 400, r#"{"code":"Arrearage"}"#),
+            ("moonshot", 429, r#"{"message":"x","type":"exceeded_current_quota_error"}"#),
+            ("moonshot", 429, suspended),
+            ("openrouter", 429, wrapped),
+            ("anthropic", 400, r#"{"type":"invalid_request_error","message":"Your credit balance is too low to"}"#),
+            ("zhipu", 429, r#"{"code":"1113","message":"x"}"#),
+        ] {
+            check(provider, status, error, true);
+        }
+        let rate = r#"{"message":"Rate limit reached for gpt-4o","type":"tokens","code":"rate_limit_exceeded"}"#;
+        let often =
+            r#"{"message":"Your account org-1 request reached max request: 3","type":"rate_limit_reached_error"}"#;
+        let asked = r#"{"message":"messages.0: Your text is empty","type":"invalid_request_error"}"#;
+        for entry in catalogue.providers() {
+            for (status, error) in [(429, rate), (429, often), (400, asked)] {
+                check(&entry.name, status, error, false);
+            }
+        }
     }
 
     #[test]

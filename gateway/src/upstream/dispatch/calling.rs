@@ -10,7 +10,7 @@ use crate::upstream::adapt::Adapted;
 use crate::upstream::backends::Kind;
 use crate::upstream::failure::Error;
 use crate::upstream::lease::Lease;
-use crate::upstream::reply::Answer;
+use crate::upstream::reply::{Answer, Tells};
 use crate::upstream::{local, remote};
 
 impl Dispatch {
@@ -23,7 +23,7 @@ impl Dispatch {
         loop {
             let called = self.call_in(dialect, lease, model, request).await?;
             // Clients ask whether tokens are counted at all, and know the answer no.
-            if !called.answer.absent || dialect == Dialect::AnthropicCount {
+            if called.answer.tells != Tells::Absent || dialect == Dialect::AnthropicCount {
                 return Ok(called);
             }
             let status = called.answer.status.as_u16();

@@ -108,10 +108,7 @@ impl Dispatch {
         let Entered { candidate, began, mut lease, model } = entered;
         let price = self.route.candidates.get(candidate).and_then(|candidate| candidate.price.clone());
         let tried = match self.call(&lease, &model).await {
-            Ok(called) => {
-                self.note_quota(&called, &lease, &model);
-                self.judge(called, lease).by(model, price)
-            }
+            Ok(called) => self.judge(called, lease, model, price),
             Err(error) => {
                 Self::settle(&mut lease, &error);
                 Tried::failed(error)

@@ -19,7 +19,7 @@ use crate::exchange::{Dialect, ExchangeId, Request};
 use crate::record::wall_clock;
 use crate::upstream::failure::Error;
 use crate::upstream::hub;
-use crate::upstream::reply::Answer;
+use crate::upstream::reply::{Answer, Tells};
 
 /// A loaded model.
 #[derive(Debug)]
@@ -100,8 +100,7 @@ impl Local {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]),
             body: Speech::new(generations, writer).into(),
             started: Instant::now(),
-            content_block: false,
-            absent: false,
+            tells: Tells::Nothing,
             authored: forced.len(),
             adapted: Vec::new(),
             gathers: false,
@@ -123,8 +122,7 @@ impl Local {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
             body: dialect::write_count(prompt.tokens().len()).into(),
             started: Instant::now(),
-            content_block: false,
-            absent: false,
+            tells: Tells::Nothing,
             authored: 0,
             adapted: Vec::new(),
             gathers: false,

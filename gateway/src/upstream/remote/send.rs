@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body;
 use hyper_util::client::legacy::{self, Client, ResponseFuture};
@@ -25,7 +25,7 @@ use crate::exchange::{Dialect, ExchangeId};
 use crate::upstream::absence;
 use crate::upstream::catalogue::Signal;
 use crate::upstream::failure::Error;
-use crate::upstream::reply::Answer;
+use crate::upstream::reply::{Answer, Tells};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -117,27 +117,24 @@ impl Connections {
             return Err(Error::Malformed("it is compressed, which was not asked for"));
         }
         let mut incoming = Incoming::new(body);
-        let (content_block, absent) = if parts.status.is_success() {
-            (false, false)
-        } else {
-            let peeked = incoming.peek().await?;
-            let content_block = Signal::any(&target.signals, parts.status.as_u16(), &peeked);
-            (content_block, !content_block && absence::is_told(parts.status, &peeked))
+        let tells = match parts.status.is_success() {
+            true => Tells::Nothing,
+            false => read(parts.status, &incoming.peek().await?, target),
         };
         let body = incoming.into();
         let (status, headers, adapted) = (parts.status, parts.headers, Vec::new());
-        Ok(Answer {
-            status,
-            headers,
-            body,
-            started,
-            content_block,
-            absent,
-            authored: 0,
-            adapted,
-            gathers: false,
-            asks_usage: false,
-        })
+        Ok(Answer { status, headers, body, started, tells, authored: 0, adapted, gathers: false, asks_usage: false })
+    }
+}
+
+/// What the beginning of an error says.
+fn read(status: StatusCode, error: &[u8], target: &Target) -> Tells {
+    let shows = |signals: &[Signal]| Signal::any(signals, status.as_u16(), error);
+    match () {
+        () if shows(&target.blocks) => Tells::Block,
+        () if shows(&target.unpaid) => Tells::Unpaid,
+        () if absence::is_told(status, error) => Tells::Absent,
+        () => Tells::Nothing,
     }
 }
 

@@ -19,7 +19,9 @@ pub(crate) struct Target {
     /// What it speaks, the main dialect first, and where.
     spoken: Vec<(Dialect, Uri)>,
     pub(super) headers: HeaderMap,
-    pub(in crate::upstream) signals: Vec<Signal>,
+    /// What its errors look like where its content filter spoke, and where the account is out of money.
+    pub(in crate::upstream) blocks: Vec<Signal>,
+    pub(super) unpaid: Vec<Signal>,
     pub(super) trust: Trust,
     pub(super) idle: usize,
     timeouts: Timeouts,
@@ -49,7 +51,8 @@ impl Target {
         let trust = if plain { Trust::nobody() } else { Trust::open(remote.roots.as_deref()) };
         Ok(Self {
             headers: headers(provider.auth, remote.key.as_ref())?,
-            signals: catalogue.signals(provider),
+            blocks: catalogue.blocks(provider),
+            unpaid: catalogue.unpaid(provider),
             trust: trust.map_err(|error| format!("failed to {error}"))?,
             idle: remote.idle_connections,
             timeouts: remote.timeouts,

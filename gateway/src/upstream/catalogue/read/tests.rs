@@ -80,7 +80,7 @@ prices: []
         "own.yaml:2:40: providers.checked must be a month",
         "own.yaml:5:15: providers.base_url must be a URL",
         "one of `bearer`, `api-key`, `x-api-key`, not `smell`",
-        "a block signal needs a code",
+        "a signal needs a code",
         "`90` is no HTTP status",
         "`humming` is no habit",
         "no model is matched",
@@ -129,7 +129,7 @@ fn own_entries_come_beside_instead_of_or_on_top_of_shipped_ones() {
 #[test]
 fn a_relay_knows_the_signals_of_all() {
     let catalogue = shipped();
-    let count = |name: &str| catalogue.entry(name).map_or(0, |entry| catalogue.signals(entry).len());
+    let count = |name: &str| catalogue.entry(name).map_or(0, |entry| catalogue.blocks(entry).len());
     assert!(count("openrouter") > count("deepseek") + count("dashscope"));
     assert_eq!(count("deepseek"), catalogue.entry("deepseek").map_or(0, |entry| entry.blocks.len()));
 }
