@@ -63,6 +63,26 @@ impl Issuer {
         *self.listed.lock().expect("keys") = keys;
     }
 
+    /// An issuer by this name, whose own document says where its keys are.
+    async fn telling(keys: Vec<Value>) -> (Self, String) {
+        let address = Arc::new(Mutex::new(String::new()));
+        let told = address.clone();
+        let server = Upstream::answering(move |received| {
+            let name = told.lock().expect("an address").clone();
+            match received.path.as_str() {
+                "/v1/realm/.well-known/openid-configuration" => {
+                    Reply::json(200, json!({"issuer": name, "jwks_uri": format!("{name}certs")}).to_string())
+                }
+                "/v1/realm/certs" => Reply::json(200, json!({"keys": keys}).to_string()),
+                _ => Reply::json(404, "{}"),
+            }
+        })
+        .await;
+        let name = format!("{}/realm/", server.base_url());
+        address.lock().expect("an address").clone_from(&name);
+        (Self { server, listed: Arc::default() }, name)
+    }
+
     async fn gateway(&self, upstream: &Upstream, more: &Value) -> Gateway {
         let mut issuer = json!({
             "issuer": "https://id.example", "audience": ["candor"], "jwks_url": format!("{}/keys", self.server.base_url()),
@@ -145,6 +165,17 @@ async fn keys_may_come_late_change_and_be_unreachable() {
     let asked = issuer.server.received().len();
     until("further attempts", async || (issuer.server.received().len() > asked + 1).then_some(())).await;
     assert_eq!(ben.chat(&ask()).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_issuer_says_itself_where_its_keys_are() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let signer = Signer::new("first");
+    let (issuer, name) = Issuer::telling(vec![signer.public()]).await;
+    let gateway = issuer.gateway(&upstream, &json!({"issuer": name, "jwks_url": null})).await;
+    let mut claims = claims(600);
+    claims["iss"] = json!(name);
+    becomes(&gateway.stranger().key(&signer.token(&claims)), 200).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,17 @@ pub enum KeySource {
         /// PEM file of extra roots; `None` trusts the system's.
         roots: Option<PathBuf>,
     },
+    /// Where the issuer's own document says (OpenID Connect Discovery 1.0, section 4).
+    Discovered {
+        /// The document's URL.
+        url: String,
+        /// As above.
+        roots: Option<PathBuf>,
+    },
 }
+
+/// Where an issuer's document is, after its name.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Reads one issuer.
 pub(super) fn issuer(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) -> Option<Issuer> {
@@ -60,12 +70,22 @@ pub(super) fn issuer(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) ->
     let url = entry.parsed("jwks_url", "an `https` URL, or an `http` one on this machine", key_url, shared);
     let file = entry.path("jwks_file", shared).map(|path| base.join(path));
     let roots = entry.path("roots", shared).map(|path| base.join(path));
-    let keys = match (url, file) {
-        (Some(url), None) => Some(KeySource::Url { url, roots }),
-        (None, Some(path)) => Some(KeySource::File(path)),
-        _ => {
-            let message = "an issuer needs either `jwks_url` or `jwks_file`";
-            shared.mistake(entry.place(), message, None);
+    let given = entry.has("jwks_url") || entry.has("jwks_file");
+    let keys = match (url, file, name.as_deref().and_then(key_url)) {
+        (Some(url), None, _) => Some(KeySource::Url { url, roots }),
+        (None, Some(path), _) => Some(KeySource::File(path)),
+        (None, None, Some(name)) if !given => {
+            Some(KeySource::Discovered { url: format!("{}{DISCOVERY}", name.trim_end_matches('/')), roots })
+        }
+        (Some(_), Some(_), _) => {
+            shared.mistake(entry.place(), "an issuer has `jwks_url` and `jwks_file`", Some("keep one".to_owned()));
+            None
+        }
+        (None, None, _) => {
+            if !given && name.is_some() {
+                let message = "an issuer whose name is no `https` URL needs `jwks_url` or `jwks_file`";
+                shared.mistake(entry.place(), message, None);
+            }
             None
         }
     };
@@ -81,7 +101,8 @@ pub(super) fn issuer(entry: &mut Table, base: &Path, shared: &mut Shared<'_>) ->
 }
 
 /// A URL that keys may come from: what anybody on the way could change says nothing.
-fn key_url(text: &str) -> Option<String> {
+#[must_use]
+pub fn key_url(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok()?;
     let host = uri.host()?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -26,7 +26,7 @@ pub use beside::{AskWhen, Canary, Judging, LogFormat, Observe, Reload};
 pub use env::Environment;
 pub use hidden::Hidden;
 pub use hub::{HubModel, Place, find_model, model_path};
-pub use issuers::{Issuer, KeySource};
+pub use issuers::{Issuer, KeySource, key_url};
 pub use prices::{LOCAL, read_prices};
 pub use read::Mistake;
 pub(crate) use read::{Shared, Table, nearest};

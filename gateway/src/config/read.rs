@@ -102,9 +102,9 @@ impl Table {
         self.entries.iter().find(|(name, _)| name == key).map_or(self.place, |(_, node)| node.place)
     }
 
-    /// Whether the file has a key.
+    /// Whether the file says something under a key; `null` says nothing.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|(name, _)| name == key)
+        self.entries.iter().any(|(name, node)| name == key && !matches!(node.value, Value::Null))
     }
 
     /// The full name of a key, as it is shown to people.

@@ -94,6 +94,34 @@ callers: {keys: [{caller: alice, key: sk-0123456789abcdef}]}
 }
 
 #[test]
+fn an_issuers_keys_are_where_it_is_said_or_where_its_name_leads() {
+    let keys = |more: &str| {
+        let text = format!("callers: {{issuers: [{{audience: [candor], {more}}}]}}");
+        let loaded = read("candor.yaml", &text, None, &Environment::default());
+        loaded.map(|loaded| loaded.config.callers.issuers[0].keys.clone())
+    };
+    let discovered = "https://id.example/t/.well-known/openid-configuration".to_owned();
+    for name in ["https://id.example/t", "https://id.example/t/"] {
+        let expected = super::KeySource::Discovered { url: discovered.clone(), roots: None };
+        assert_eq!(keys(&format!("issuer: '{name}'")).ok(), Some(expected));
+    }
+    let url = super::KeySource::Url { url: "https://id.example/k".to_owned(), roots: None };
+    assert_eq!(keys("issuer: us, jwks_url: 'https://id.example/k'").ok(), Some(url));
+    assert!(keys("issuer: 'https://id.example', jwks_url: null").is_ok(), "nothing is said of it");
+    assert_eq!(mistakes("upstreams: [{name: a, base_url: null}]").len(), 1);
+    for (more, part) in [
+        ("issuer: us", "needs `jwks_url` or `jwks_file`"),
+        ("issuer: 'http://id.example'", "needs `jwks_url` or `jwks_file`"),
+        ("issuer: us, jwks_url: 'http://id.example/k'", "jwks_url must be"),
+        ("issuer: us, jwks_url: 'https://id.example/k', jwks_file: k.json", "keep one"),
+        ("jwks_file: k.json", "issuer"),
+    ] {
+        let told = keys(more).err().unwrap_or_default();
+        assert!(told.len() == 1 && told[0].to_string().contains(part), "{more}: {told:?}");
+    }
+}
+
+#[test]
 fn files_of_secrets_are_looked_for_beside_the_configuration() {
     let folder = std::env::temp_dir().join(format!("candor-config-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -2,6 +2,7 @@
 //! read last stays good while nothing newer can be had.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::issuers::{Issuers, Trusted};
-use crate::config::KeySource;
+use crate::config::{Issuer, KeySource, key_url};
 use crate::tls::client::Trust;
 
 /// How long one attempt may take.
@@ -58,7 +60,7 @@ impl Attempt {
 
     async fn make(&mut self, issuers: &Issuers, trusted: &Trusted) {
         self.last = Some(Instant::now());
-        let read = timeout(PATIENCE, read(&trusted.issuer.keys)).await;
+        let read = timeout(PATIENCE, read(&trusted.issuer)).await;
         let read = read.unwrap_or_else(|_| Err("it did not come in time".to_owned()));
         trusted.tried();
         let done = read.and_then(|document| issuers.replace(trusted, &document).map_err(str::to_owned));
@@ -74,26 +76,86 @@ impl Attempt {
     }
 }
 
-async fn read(source: &KeySource) -> Result<Bytes, String> {
-    match source {
+/// What an issuer says of itself; the rest of its document is of no use here.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+async fn read(issuer: &Issuer) -> Result<Bytes, String> {
+    match &issuer.keys {
         KeySource::File(path) => {
             let bytes = std::fs::read(path).map_err(|error| error.kind().to_string())?;
             Ok(bytes.into())
         }
-        KeySource::Url { url, roots } => {
-            let plain = url.starts_with("http:");
-            let trust = if plain { Trust::nobody() } else { Trust::open(roots.as_deref()) };
-            let mut http = HttpConnector::new();
-            http.enforce_http(false);
-            let connector = trust.map_err(|error| error.to_string())?.over(http);
-            let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-            let uri = url.parse().map_err(|_| "its URL cannot be used".to_owned())?;
-            let response = client.get(uri).await.map_err(|_| "its server cannot be reached".to_owned())?;
-            if !response.status().is_success() {
-                return Err(format!("its server answered with status {}", response.status().as_u16()));
+        KeySource::Url { url, roots } => get(url, roots.as_deref()).await,
+        KeySource::Discovered { url, roots } => {
+            let document = get(url, roots.as_deref()).await?;
+            get(&named(&document, &issuer.name)?, roots.as_deref()).await
+        }
+    }
+}
+
+/// Where an issuer's document says that its keys are.
+fn named(document: &[u8], issuer: &str) -> Result<String, String> {
+    let read = serde_json::from_slice::<Discovery>(document);
+    let found = read.map_err(|_| "its `.well-known/openid-configuration` cannot be read".to_owned())?;
+    if found.issuer != issuer {
+        return Err("its `.well-known/openid-configuration` is of another issuer".to_owned());
+    }
+    key_url(&found.jwks_uri).ok_or_else(|| "its `jwks_uri` is no `https` URL".to_owned())
+}
+
+async fn get(url: &str, roots: Option<&Path>) -> Result<Bytes, String> {
+    let plain = url.starts_with("http:");
+    let trust = if plain { Trust::nobody() } else { Trust::open(roots) };
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    let connector = trust.map_err(|error| error.to_string())?.over(http);
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let uri = url.parse().map_err(|_| "its URL cannot be used".to_owned())?;
+    let response = client.get(uri).await.map_err(|_| "its server cannot be reached".to_owned())?;
+    if !response.status().is_success() {
+        return Err(format!("its server answered with status {}", response.status().as_u16()));
+    }
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    Ok(body.map_err(|_| "its document broke off or is too long".to_owned())?.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_document_names_keys_of_its_own_issuer_in_a_safe_place() {
+        let check = |issuer: &str, keys: &str, part: Option<&str>| {
+            let document = json!({"issuer": issuer, "jwks_uri": keys, "response_types_supported": ["code"]});
+            let found = named(document.to_string().as_bytes(), "https://id.example/t");
+            match part {
+                None => assert_eq!(found.as_deref(), Ok(keys)),
+                Some(part) => assert!(found.as_ref().is_err_and(|why| why.contains(part)), "{found:?}"),
             }
-            let body = Limited::new(response.into_body(), LONGEST).collect().await;
-            Ok(body.map_err(|_| "its document broke off or is too long".to_owned())?.to_bytes())
+        };
+        check("https://id.example/t", "https://keys.example/k?v=1", None);
+        check("https://id.example/t", "http://127.0.0.1:1/k", None);
+        check("https://id.example/t/", "https://keys.example/k", Some("another issuer"));
+        check("https://other.example", "https://keys.example/k", Some("another issuer"));
+        for unsafe_place in ["http://keys.example/k", "file:///etc/passwd", "", "/k", "ftp://127.0.0.1/k"] {
+            check("https://id.example/t", unsafe_place, Some("jwks_uri"));
+        }
+        for broken in ["", "{}", "[]", "null", r#"{"issuer": 7, "jwks_uri": "x"}"#, "<html>"] {
+            assert!(named(broken.as_bytes(), "https://id.example/t").is_err_and(|why| why.contains("cannot be read")));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_does_harm(document in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(named(&document, "https://id.example").is_err());
         }
     }
 }
