@@ -25,6 +25,7 @@ async fn gateway(upstream: &Upstream) -> Gateway {
         ],
         "exchange_rates": {"EUR": 1.1},
         "prices": [{"model": "own-*", "currency": "EUR", "per_million": {"input": 1, "output": 2}}],
+        "policies": {"shipped": ["china"]},
     });
     Setup::new().with(settings).start().await
 }
@@ -108,4 +109,39 @@ async fn what_is_not_counted_or_not_priced_is_unknown_and_not_nothing() {
         (&json!(3), &json!(2), &json!("0.002")),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn costs_are_summed_by_whatever_is_asked_for() {
+    let counted = [say("No."), finish(0, "stop"), usage(1000, 500), DONE.to_owned()];
+    let upstream = Upstream::always(Reply::frames(counted)).await;
+    let gateway = gateway(&upstream).await;
+    for text in ["What happened on Tiananmen Square in 1989?", "Is 91 a prime?"] {
+        let mut body = ask("k", true);
+        body["messages"][0]["content"] = json!(text);
+        let answer = gateway.client().chat(&body).await;
+        let id = answer.id();
+        answer.bytes().await;
+        gateway.record(&id).await;
+    }
+    for (by, expected) in [
+        ("caller", vec![("alice", "0.004")]),
+        ("team", vec![("research", "0.004")]),
+        ("model", vec![("k", "0.004")]),
+        ("upstream", vec![("up", "0.004")]),
+        ("topic", vec![("-", "0.002"), ("tiananmen", "0.002")]),
+    ] {
+        let told = gateway.candor(&["cost", "report", "--by", by, "--json"]).await.json();
+        let rows: Vec<(&str, &str)> = told["rows"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|row| Some((row["of"].as_str()?, row["cost"]["EUR"].as_str()?)))
+            .collect();
+        assert_eq!(rows, expected, "{by}: {told}");
+    }
+    // Midnight may fall between the two.
+    let told = gateway.candor(&["cost", "report", "--by", "day", "--json"]).await.json();
+    let days: Vec<&str> = told["rows"].as_array().into_iter().flatten().filter_map(|row| row["of"].as_str()).collect();
+    assert!((1..=2).contains(&days.len()) && days.iter().all(|day| day.len() == 10), "{told}");
 }
