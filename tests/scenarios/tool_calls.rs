@@ -239,6 +239,22 @@ fn bytes_of(reply: &Reply) -> Vec<u8> {
     sent.collect::<Vec<_>>().concat()
 }
 
+/// The record has each call for itself, as it came.
+fn assert_recorded(record: &Value, case: &Case) {
+    let texts = record["reply"].as_array().into_iter().flatten().filter(|text| text["channel"] == "tool");
+    // Some servers put an empty object before the arguments.
+    let read = |text: &Value| {
+        let text = text["text"].as_str().unwrap_or_default();
+        parsed(text.strip_prefix("{}").filter(|rest| !rest.is_empty()).unwrap_or(text))
+    };
+    let found: Vec<Value> = texts.map(read).collect();
+    // What is called with nothing has no text.
+    let empty = |input: &Value| input.as_object().is_some_and(serde_json::Map::is_empty);
+    let said = |inputs: Vec<Value>| inputs.into_iter().filter(|input| !empty(input)).collect::<Vec<_>>();
+    let made = case.calls.iter().map(|(_, _, input)| input.clone()).collect();
+    assert_eq!(said(found), said(made), "{}: {record}", case.name);
+}
+
 #[tokio::test]
 async fn calls_are_neither_lost_nor_merged_nor_mangled() {
     let cases: Vec<Case> = [chat_cases(), other_cases(), plain_cases()].into_iter().flatten().collect();
@@ -249,10 +265,14 @@ async fn calls_are_neither_lost_nor_merged_nor_mangled() {
             let mut body = client.ask(case.stream);
             body["model"] = case.name.into();
             let answer = gateway.client().post_to(client.path, &body).await;
-            let (status, text) = (answer.status, answer.text().await);
+            let (status, id, text) = (answer.status, answer.id(), answer.text().await);
             assert_eq!(status, 200, "{what}: {text}");
             if client == case.of {
                 assert_eq!(text.as_bytes(), bytes_of(&case.reply), "{what}");
+                // Where arguments come twice, as in one of Messages' cases, they are recorded twice, too.
+                if client == CHAT {
+                    assert_recorded(&gateway.record(&id).await, case);
+                }
                 continue;
             }
             let done = client.does(&text, case.stream);

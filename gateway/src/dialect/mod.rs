@@ -7,6 +7,7 @@ mod anthropic;
 
 mod openai_embeddings;
 
+mod extent;
 mod place;
 mod request;
 
@@ -19,6 +20,7 @@ use crate::fault::Fault;
 use crate::stream::sse::Frame;
 
 pub use anthropic::count::write_count;
+pub use openai_chat::calls::Calls;
 pub use openai_chat::gather::Gathered;
 pub use openai_chat::{usage, write};
 pub use request::Error as RequestError;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::account::{Account, Closed, Outcome};
 use super::flow::{Flow, Stage};
 use crate::config::Recording;
-use crate::dialect;
+use crate::dialect::{self, Calls};
 use crate::exchange::{Ending, Observed};
 use crate::fault::Fault;
 use crate::stream::sse::{Frame, Frames, Kind};
@@ -137,6 +137,7 @@ impl Flow {
         self.gate = account.gate(&next);
         self.dialect = next.dialect;
         self.translation = account.translation(&next);
+        self.calls = Calls::default();
         self.frames = Frames::new(account.admission.snapshot.config.limits.event_bytes);
         self.prelude.clear();
         self.held = 0;

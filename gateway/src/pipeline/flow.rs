@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::account::{Account, ClientLeft};
 use super::kept::Delivered;
 use crate::admit::Phase;
-use crate::dialect::{self, Translation};
+use crate::dialect::{self, Calls, Translation};
 use crate::exchange::{Channel, Dialect, Ending, ExchangeId, Observed};
 use crate::fault::Fault;
 use crate::record::Durable;
@@ -48,6 +48,8 @@ pub struct Flow {
     pub(super) dispatch: Dispatch,
     pub(super) reply: Reply,
     pub(super) frames: Frames,
+    /// Tool calls so far.
+    pub(super) calls: Calls,
     pub(super) gate: Gate,
     /// Frames before the first that carries meaning: until then another upstream may still take over.
     pub(super) prelude: Vec<(Bytes, Observed)>,
@@ -100,6 +102,7 @@ impl Flow {
             dialect: reply.dialect,
             spoken: account.dialect,
             translation: account.translation(&reply),
+            calls: Calls::default(),
             frames: Frames::new(limits.event_bytes),
             gate: account.gate(&reply),
             client_left: account.client_left.clone(),
@@ -274,7 +277,10 @@ impl Flow {
             Kind::Done => self.done(Some(frame.bytes)).await,
             Kind::Data(_) | Kind::Lines(_) => match dialect::read_chunk(self.dialect, &frame) {
                 Ok(observed) if self.is_beside(&frame, &observed) => self.withhold(observed),
-                Ok(observed) => self.take_observed(frame.bytes, observed).await,
+                Ok(mut observed) => {
+                    self.calls.settle(&mut observed);
+                    self.take_observed(frame.bytes, observed).await;
+                }
                 Err(error) => self.take_unread(frame.bytes, &error).await,
             },
             Kind::Other if frame.is_foreign() && self.gate.enforces() => {

@@ -4,6 +4,8 @@ pub(super) mod request;
 
 pub(super) mod reply;
 
+pub(super) mod calls;
+
 pub(super) mod gather;
 
 pub mod write;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::{Error, place};
-use crate::exchange::{Channel, Delta, Observed, Usage, Written};
+use crate::exchange::{CallBegin, Channel, Delta, Observed, Usage, Written};
 use crate::stream::sse::Frame;
 
 #[derive(Deserialize)]
@@ -69,11 +69,15 @@ struct ToolCall<'a> {
     #[serde(default)]
     index: Option<u32>,
     #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     function: Option<Function<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Function<'a> {
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
 }
@@ -135,7 +139,8 @@ fn read_within(whole: &[u8], json: &[u8]) -> Result<Observed, Error> {
         let index = choice.index.unwrap_or(position);
         for said in [&choice.delta, &choice.message].into_iter().flatten() {
             tools |= said.tool_calls.is_some() || said.function_call.is_some();
-            Reader { whole, choice: index, deltas: &mut observed.deltas }.said(said)?;
+            let Observed { deltas, calls, .. } = &mut observed;
+            Reader { whole, choice: index, deltas, calls }.said(said)?;
         }
         if let Some(reason) = choice.finish_reason {
             observed.finishes.push((index, reason.into_owned()));
@@ -168,11 +173,17 @@ pub(in crate::dialect) fn usage(raw: &RawValue) -> Option<Usage> {
     })
 }
 
+/// A string that says something.
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok().filter(|text: &String| !text.is_empty())
+}
+
 /// Gathers the texts of one choice.
 struct Reader<'a, 'o> {
     whole: &'a [u8],
     choice: u32,
     deltas: &'o mut Vec<Delta>,
+    calls: &'o mut Vec<CallBegin>,
 }
 
 impl Reader<'_, '_> {
@@ -185,10 +196,23 @@ impl Reader<'_, '_> {
         self.texts(said.content, Channel::Answer, 0)?;
         self.texts(said.refusal, Channel::Refusal, 0)?;
         for (call, position) in said.tool_calls.iter().flatten().zip(0..) {
+            let part = call.index.unwrap_or(position);
+            self.begin(call, part);
             let arguments = call.function.as_ref().and_then(|function| function.arguments);
-            self.texts(arguments, Channel::Tool, call.index.unwrap_or(position))?;
+            self.texts(arguments, Channel::Tool, part)?;
         }
         self.texts(said.function_call.as_ref().and_then(|function| function.arguments), Channel::Tool, 0)
+    }
+
+    /// A call begins with its name; an id alone says nothing, for some servers give each piece another one.
+    fn begin(&mut self, call: &ToolCall<'_>, part: u32) {
+        let Some(function) = &call.function else { return };
+        if function.name.and_then(text).is_none() {
+            return;
+        }
+        let id = call.id.and_then(text).unwrap_or_default();
+        let says = function.arguments.and_then(text).is_some_and(|text| !text.trim().is_empty());
+        self.calls.push(CallBegin { choice: self.choice, part, id, says, after: self.deltas.len() });
     }
 
     /// A string, or a list of parts that hold strings.

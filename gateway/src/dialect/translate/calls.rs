@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::extent::Extent;
 use super::hear_chat::text;
 use super::told::Event;
+use crate::dialect::extent::Extent;
 
 /// Calls that have begun, in that order; an event's key is a call's place among them.
 #[derive(Debug, Default)]

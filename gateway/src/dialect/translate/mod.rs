@@ -13,8 +13,6 @@ mod parts;
 
 mod told;
 
-mod extent;
-
 mod calls;
 
 mod lost;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::extent::Extent;
 use super::proof::Proof;
 use super::stream::Start;
 use super::told::{Event, Failure, Finish, Piece, Told};
 use crate::dialect::Closing;
 use crate::dialect::anthropic::write::{self, block_delta, block_start, block_stop};
+use crate::dialect::extent::Extent;
 use crate::exchange::Usage;
 
 /// What kind of block is open.
