@@ -1,5 +1,6 @@
 //! A request's body as its answerer gets it. One that is left before its end is read on, so that the client, which sends all
-//! of it before it listens, hears the answer, and its connection serves the next request.
+//! of it before it listens, hears the answer: by HTTP/1 its connection would be closed under it, by HTTP/2 the stream reset,
+//! at which curl forgets the answer too.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ struct Left {
     /// Bytes that are read in vain at most, and for how long.
     most: usize,
     patience: Duration,
-    /// Whether nothing can follow it on its connection before its end: so in HTTP/1, while HTTP/2 ends it with a frame.
+    /// Whether nothing can follow it on its connection before its end, as in HTTP/1.
     blocks: bool,
     /// Whether the client waits to be told that it may send.
     waits: bool,
@@ -100,11 +101,8 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(mut incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) else { return };
         let Left { activity, most, patience, blocks, waits, last } = self.left.clone();
-        if !blocks {
-            return;
-        }
         let told = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
-        if waits || told > most {
+        if blocks && (waits || told > most) {
             last.store(true, Ordering::Relaxed);
         }
         let Some(runtime) = Handle::try_current().ok().filter(|_| !waits) else { return };

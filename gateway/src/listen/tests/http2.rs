@@ -24,6 +24,13 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
     frame(1, 0x05, stream, &block)
 }
 
+/// `POST path`, whose body is still to come.
+fn post(stream: u32, path: &str) -> Vec<u8> {
+    let mut post = get(stream, path);
+    (post[4], post[9]) = (0x04, 0x83);
+    post
+}
+
 struct Client(TcpStream);
 
 impl Client {
@@ -67,6 +74,29 @@ async fn streams_beyond_the_limit_are_told_and_refused() {
     }
     let (stream, why) = client.next_of(RESET).await.unwrap();
     assert_eq!((stream, &why[..]), (5, &7u32.to_be_bytes()[..]), "not REFUSED_STREAM");
+}
+
+#[tokio::test]
+async fn a_stream_whose_body_nobody_wants_is_not_reset_under_its_answer() {
+    let door = open(Limits { header_time: Duration::from_millis(300), ..patient() }, None);
+    let mut client = Client::begin(&door).await;
+    client.0.write_all(&post(1, "/unread")).await.unwrap();
+    let answer = client.next_of(1).await.unwrap();
+    assert_eq!((answer.0, answer.1[0]), (1, 0x88), "not 200");
+    client.0.write_all(&[frame(0, 0, 1, &[b'x'; 9000]), frame(0, 1, 1, b"x")].concat()).await.unwrap();
+    // Nothing but the answer has come when the next one is there.
+    client.0.write_all(&get(3, "/")).await.unwrap();
+    loop {
+        match client.next().await.expect("the connection stays open") {
+            (RESET, ..) => panic!("a stream was reset"),
+            (1, 3, _) => break,
+            _ => {}
+        }
+    }
+    // One that does not end is given up in time.
+    client.0.write_all(&post(5, "/unread")).await.unwrap();
+    let (stream, why) = client.next_of(RESET).await.unwrap();
+    assert_eq!((stream, &why[..]), (5, &0u32.to_be_bytes()[..]), "not NO_ERROR");
 }
 
 #[tokio::test]
