@@ -382,6 +382,12 @@ impl Engine {
         Ok(Prompt { tokens, opens_in: Channel::Answer, forced: String::new(), salt: Vec::new() })
     }
 
+    /// How many requests may run or wait at once; one more is [`Error::Busy`].
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.shared.places
+    }
+
     /// Compiles what an answer shall look like, for [`Sampling::grammar`]; takes milliseconds, the first time longer.
     ///
     /// # Errors

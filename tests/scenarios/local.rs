@@ -164,6 +164,16 @@ async fn a_prompt_longer_than_the_context_is_the_callers_fault() {
 }
 
 #[tokio::test]
+async fn more_choices_than_a_model_ever_gives_are_the_callers_fault() {
+    let gateway = gateway().await;
+    let mut body = ask(false);
+    body["n"] = json!(128);
+    let answer = gateway.client().chat(&body).await;
+    let (status, text) = (answer.status, answer.text().await);
+    assert!(status == 400 && text.contains("gives at most") && text.contains("\"param\":\"n\""), "{status}: {text}");
+}
+
+#[tokio::test]
 async fn likelihoods_come_whole_and_streamed() {
     let gateway = gateway().await;
     let with = |stream: bool| {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Error;
 use super::place;
-use super::request::{self, add, json, string};
+use super::request::{self, add, object, string};
 use crate::exchange::{Channel, Dialect, Message, Observed, Request, Sampling};
 
 #[derive(Deserialize)]
@@ -32,8 +32,7 @@ struct Reply<'a> {
 /// # Errors
 /// See [`request::Error`].
 pub(super) fn read(raw: Bytes) -> Result<Request, request::Error> {
-    let text = std::str::from_utf8(&raw).map_err(|_| request::Error::Encoding)?;
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| json(&error))?;
+    let body: Body<'_> = object(&raw)?;
     let model = body.model.ok_or(request::Error::Missing("model"))?;
     let name = string(model, "model")?;
     let mut message = Message { role: "user".to_owned(), ..Message::default() };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::place;
@@ -97,6 +98,21 @@ pub(super) fn string(value: &RawValue, parameter: &'static str) -> Result<String
     match place::text(value) {
         Some(Ok(text)) if !text.is_empty() => Ok(text),
         _ => Err(Error::Invalid { parameter: parameter.to_owned(), why: "it must be text" }),
+    }
+}
+
+/// Reads a body, which must be an object: derived readers would take a list for one, too.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a [u8]) -> Result<T, Error> {
+    let text = std::str::from_utf8(raw).map_err(|_| Error::Encoding)?;
+    let start = text.len() - text.trim_start_matches([' ', '\t', '\r', '\n']).len();
+    match text.as_bytes().get(start) {
+        Some(b'{') | None => serde_json::from_str(text).map_err(|error| json(&error)),
+        Some(_) => {
+            let before = text.get(..start).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = start - before.rfind('\n').map_or(0, |end| end + 1) + 1;
+            Err(Error::Json { line, column, what: "expected an object".to_owned() })
+        }
     }
 }
 

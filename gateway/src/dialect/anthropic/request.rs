@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::place;
-use crate::dialect::request::{Error, add, add_bare, json, string};
+use crate::dialect::request::{Error, add, add_bare, object, string};
 use crate::exchange::{Channel, Dialect, Message, Passage, Request, Sampling};
 
 /// The fields that matter here. Serde refuses a key that stands twice, so what is screened is what is sent.
@@ -75,8 +75,7 @@ const DEPTH: u32 = 4;
 /// # Errors
 /// See [`Error`].
 pub(crate) fn read(raw: Bytes) -> Result<Request, Error> {
-    let text = std::str::from_utf8(&raw).map_err(|_| Error::Encoding)?;
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| json(&error))?;
+    let body: Body<'_> = object(&raw)?;
     let model = body.model.ok_or(Error::Missing("model"))?;
     let name = string(model, "model")?;
     let list = body.messages.as_ref().ok_or(Error::Missing("messages"))?;

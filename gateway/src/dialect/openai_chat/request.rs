@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::place;
-use crate::dialect::request::{Error, add, json, string};
+use crate::dialect::request::{Error, add, object, string};
 use crate::exchange::{Channel, Dialect, Message, Passage, Request, Sampling};
 
 /// Choices that may be asked for at once, as at the vendor.
@@ -102,8 +102,7 @@ struct Function<'a> {
 /// # Errors
 /// See [`Error`].
 pub(crate) fn read(raw: Bytes) -> Result<Request, Error> {
-    let text = std::str::from_utf8(&raw).map_err(|_| Error::Encoding)?;
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| json(&error))?;
+    let body: Body<'_> = object(&raw)?;
     let model = body.model.ok_or(Error::Missing("model"))?;
     let model_at = place::of(model, &raw);
     let name = string(model, "model")?;

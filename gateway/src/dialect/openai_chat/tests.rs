@@ -43,7 +43,10 @@ fn broken_requests_say_what_is_wrong_and_where() {
     let cases = [
         ("", "line 1 column 0"),
         ("{", "line 1 column 1"),
-        ("[]", "line 1"),
+        ("[]", "expected an object at line 1 column 1"),
+        ("\r\n  [\"m\"]", "expected an object at line 2 column 3"),
+        ("7", "expected an object"),
+        ("\u{feff}{}", "expected an object"),
         (r#"{"messages":[]}"#, "'model'"),
         (r#"{"model":"m"}"#, "'messages'"),
         (r#"{"model":7,"messages":[{"role":"user","content":"x"}]}"#, "'model'"),

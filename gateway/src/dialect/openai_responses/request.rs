@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::place;
-use crate::dialect::request::{Error, add, add_bare, json, string};
+use crate::dialect::request::{Error, add, add_bare, object, string};
 use crate::exchange::{Channel, Dialect, Message, Passage, Request, Sampling};
 
 /// The fields that matter here. Serde refuses a key that stands twice, so what is screened is what is sent.
@@ -90,8 +90,7 @@ struct Part<'a> {
 /// # Errors
 /// See [`Error`].
 pub(crate) fn read(raw: Bytes) -> Result<Request, Error> {
-    let text = std::str::from_utf8(&raw).map_err(|_| Error::Encoding)?;
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| json(&error))?;
+    let body: Body<'_> = object(&raw)?;
     let model = body.model.ok_or(Error::Missing("model"))?;
     let name = string(model, "model")?;
     let mut messages = Vec::new();

@@ -83,6 +83,11 @@ impl Local {
     /// # Errors
     /// See [`Error`].
     pub(crate) async fn answer(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let places = self.engine.places();
+        if usize::try_from(call.request.choices).is_ok_and(|choices| choices > places) {
+            let message = format!("This model gives at most {places} choices at once.");
+            return Err(Error::Request { parameter: Some("n".to_owned()), message });
+        }
         let question = ask::read(call.request)?;
         let (prompt, question) = self.render(question).await?;
         let forced = forced(&prompt);
