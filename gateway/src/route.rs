@@ -168,6 +168,26 @@ impl Table {
         self.listed.iter().map(String::as_str)
     }
 
+    /// Upstreams whose own names for models clients can use: those asked first under patterns, where no other name stands
+    /// in place of the client's.
+    #[must_use]
+    pub fn passing(&self) -> Vec<&Arc<str>> {
+        let mut upstreams = Vec::new();
+        for upstream in self.patterns.iter().flat_map(|(_, route)| route.passing()) {
+            if !upstreams.contains(&upstream) {
+                upstreams.push(upstream);
+            }
+        }
+        upstreams
+    }
+
+    /// Whether a name goes to such an upstream, and to nothing that is listed by a name of its own.
+    #[must_use]
+    pub fn passes(&self, model: &str, upstream: &Arc<str>) -> bool {
+        let route = self.entry(model).filter(|_| !self.exact.contains_key(model));
+        route.is_some_and(|route| route.passing().any(|one| one == upstream))
+    }
+
     fn entry(&self, model: &str) -> Option<&Route> {
         let by_pattern = || self.patterns.iter().find(|(prefix, _)| model.starts_with(prefix.as_str()));
         self.exact.get(model).or_else(|| by_pattern().map(|(_, route)| route))
@@ -193,6 +213,13 @@ impl Route {
     pub fn permit(mut self, permits: impl Fn(&Place) -> bool) -> Result<Self, Error> {
         self.candidates.retain(|candidate| permits(&candidate.place));
         if self.candidates.is_empty() { Err(Error::Unpermitted) } else { Ok(self) }
+    }
+
+    /// Upstreams of the candidates that are asked first, where those keep the client's name.
+    fn passing(&self) -> impl Iterator<Item = &Arc<str>> {
+        let first = self.candidates.iter().map(|candidate| candidate.priority).min();
+        let asked = self.candidates.iter().filter(move |candidate| Some(candidate.priority) == first);
+        asked.filter(|candidate| candidate.model.is_none()).map(|candidate| &candidate.upstream)
     }
 
     fn of(model: &Model, places: &HashMap<&str, Arc<Place>>) -> Self {
@@ -308,6 +335,20 @@ models:
         let table = table();
         let names: Vec<&str> = table.models().collect();
         assert_eq!(names, ["r1", "gpt-4-turbo", "gpt-4o", "mixed", "parked"]);
+    }
+
+    #[test]
+    fn names_of_upstreams_pass_where_a_pattern_lets_them() {
+        let table = table();
+        let passing: Vec<&str> = table.passing().into_iter().map(|upstream| &**upstream).collect();
+        assert_eq!(passing, ["us"], "`gpt-4*` has names of its own");
+        let us = Arc::from("us");
+        let passes = |name: &str| table.passes(name, &us);
+        assert_eq!(["gpt-3.5", "gpt-4x", "gpt-4o", "r1", "other"].map(passes), [true, false, false, false, false]);
+        let text = "upstreams: [{name: a, base_url: 'http://h/v1'}, {name: b, base_url: 'http://h/v1'}]";
+        let loaded = read("x", text, None, &Environment::default()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let any = Table::new(&loaded.config.models, &loaded.config.upstreams);
+        assert_eq!(any.passing(), [&Arc::from("a")], "the second is asked only where the first cannot be");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::client::{Answer, CHAT};
-use crate::harness::gateway::{Gateway, Setup};
+use crate::harness::gateway::{Gateway, Setup, UPSTREAM_KEY, remote};
 use crate::harness::script::Reply;
 use crate::harness::upstream::{Upstream, nobody};
 
@@ -105,4 +105,35 @@ async fn models_are_listed_as_the_vendor_lists_them() {
     assert_eq!((list["object"].as_str(), ids), (Some("list"), vec!["r1", "small"]));
     assert!(list["data"][0]["object"] == "model" && list["data"][0]["created"].is_number());
     assert_eq!(gateway.stranger().get("/v1/models").await.status, 401);
+    assert!(upstream.received().is_empty(), "who names all models asks nobody for more");
+}
+
+#[tokio::test]
+async fn where_any_name_passes_the_upstreams_names_are_listed() {
+    let listing = |names: &'static [&'static str]| {
+        Upstream::answering(move |received| {
+            assert_eq!((&received.method, received.path.as_str()), (&Method::GET, "/v1/models"));
+            assert_eq!(received.header("authorization"), format!("Bearer {UPSTREAM_KEY}"));
+            let data: Vec<Value> = names.iter().map(|name| json!({"id": name, "object": "model"})).collect();
+            Reply::json(200, json!({"object": "list", "data": data}).to_string())
+        })
+    };
+    let (vendor, own) = (listing(&["gpt-5", "o3", "text-embedding-3"]).await, listing(&["qwen", "llama"]).await);
+    let upstreams =
+        json!([remote("vendor", &vendor.base_url()), remote("own", &own.base_url()), remote("away", &nobody().await)]);
+    let only = |upstream: &str| json!([{"upstream": upstream}]);
+    let models = json!([
+        {"name": "qwen", "candidates": only("vendor")},
+        {"name": "o*", "candidates": [{"upstream": "vendor"}, {"upstream": "own", "model": "llama"}]},
+        {"name": "x-*", "candidates": only("away")},
+        {"name": "*", "candidates": only("own")},
+    ]);
+    let gateway = Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await;
+    for _ in 0..3 {
+        let list = gateway.client().get("/v1/models").await.json().await;
+        let ids: Vec<&str> =
+            list["data"].as_array().expect("data").iter().filter_map(|one| one["id"].as_str()).collect();
+        assert_eq!(ids, ["qwen", "llama", "o3"], "{list}");
+    }
+    assert_eq!((vendor.received().len(), own.received().len()), (1, 1), "lists are kept for a while");
 }

@@ -13,8 +13,10 @@ mod permit;
 mod shadow;
 mod whole;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -88,7 +90,7 @@ impl Gateway {
                 }
                 response
             }
-            (&Method::GET, MODELS) => self.models(dialect, request.headers(), &peer),
+            (&Method::GET, MODELS) => self.models(dialect, request.headers(), &peer).await,
             (&Method::GET, path) if path.starts_with(MODEL) => self.model(dialect, request.headers(), &peer, path),
             (_, CHAT | RESPONSES | MESSAGES | COUNT | EMBEDDINGS | MODELS) => head::fault(
                 dialect,
@@ -106,16 +108,23 @@ impl Gateway {
         }
     }
 
-    fn models(&self, dialect: Dialect, headers: &HeaderMap, peer: &Peer) -> Response<ReplyBody> {
-        match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
-            Ok(known) => {
-                let snapshot = self.snapshot.load();
-                let models = snapshot.routes.models().filter(|model| known.may_use(model, &snapshot.config.teams));
-                let body = dialect::write_models(dialect, models);
-                head::json(StatusCode::OK, body)
-            }
-            Err(error) => head::fault(dialect, None, &error.into()),
+    /// The names that the configuration gives, and where any name passes those that its upstreams give.
+    async fn models(&self, dialect: Dialect, headers: &HeaderMap, peer: &Peer) -> Response<ReplyBody> {
+        let known = match self.keys.identify(headers, peer.certificate.as_deref(), wall_clock()) {
+            Ok(known) => known,
+            Err(error) => return head::fault(dialect, None, &error.into()),
+        };
+        let snapshot = self.snapshot.load_full();
+        let until = Instant::now() + LISTING;
+        let mut names: Vec<Arc<str>> = snapshot.routes.models().map(Arc::from).collect();
+        let mut seen: HashSet<Arc<str>> = names.iter().cloned().collect();
+        for upstream in snapshot.routes.passing() {
+            let offered = snapshot.backends.offered(upstream, until).await;
+            let passing = offered.iter().filter(|name| snapshot.routes.passes(name, upstream));
+            names.extend(passing.filter(|name| seen.insert((*name).clone())).cloned());
         }
+        let usable = names.iter().filter(|name| known.may_use(name, &snapshot.config.teams));
+        head::json(StatusCode::OK, dialect::write_models(dialect, usable.map(|name| &**name)))
     }
 
     fn model(&self, dialect: Dialect, headers: &HeaderMap, peer: &Peer, path: &str) -> Response<ReplyBody> {
@@ -147,6 +156,9 @@ const MESSAGES: &str = "/v1/messages";
 /// Where the tokens of a Messages request are counted.
 const COUNT: &str = "/v1/messages/count_tokens";
 const EMBEDDINGS: &str = "/v1/embeddings";
+/// How long a list of models waits for what upstreams say.
+const LISTING: Duration = Duration::from_secs(2);
+
 /// Where models are listed, and where one is asked for by name.
 const MODELS: &str = "/v1/models";
 const MODEL: &str = "/v1/models/";

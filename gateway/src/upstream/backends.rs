@@ -19,8 +19,9 @@ use super::health::{Change, Health};
 use super::lease::Lease;
 use super::local::Local;
 use super::lock::lock;
+use super::offers::{Names, Offers};
 use super::quota::Quotas;
-use super::remote::{Connections, Target};
+use super::remote::{self, Connections, Target};
 use super::retry::Budget;
 use crate::config::{Config, Upstream, UpstreamKind};
 use crate::exchange::Dialect;
@@ -85,6 +86,19 @@ impl Backends {
 
     pub(super) fn backend(&self, name: &str) -> Option<&Arc<Backend>> {
         self.all.get(name)
+    }
+
+    /// Names of the models that an upstream says it has; a local one is known by its own. It is asked where that was not
+    /// lately, until then at most.
+    pub async fn offered(&self, upstream: &str, until: Instant) -> Names {
+        match self.all.get(upstream).map(|backend| (backend, &backend.kind)) {
+            Some((backend, Kind::Remote(target))) => {
+                let limit = until.saturating_duration_since(Instant::now());
+                backend.offers.get(until, remote::list(target, limit)).await
+            }
+            Some((backend, Kind::Local(_))) => [backend.name.clone()].into(),
+            None => Names::default(),
+        }
     }
 }
 
@@ -151,6 +165,7 @@ pub(super) struct Backend {
     places: usize,
     pending: AtomicUsize,
     state: Mutex<State>,
+    offers: Offers,
 }
 
 /// Where an upstream's answers come from.
@@ -214,6 +229,7 @@ impl Backend {
             places: places.unwrap_or(usize::MAX),
             pending: AtomicUsize::new(0),
             state: Mutex::default(),
+            offers: Offers::default(),
         })
     }
 

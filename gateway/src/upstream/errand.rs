@@ -76,12 +76,30 @@ impl Errands {
         body: Bytes,
         (limit, kept): (Duration, usize),
     ) -> Result<Answered, Error> {
+        self.ask((Method::POST, url), headers, body, (limit, kept)).await
+    }
+
+    /// Asks for something, and reads the answer as [`Errands::post`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn get(&self, url: &str, headers: HeaderMap, bounds: (Duration, usize)) -> Result<Answered, Error> {
+        self.ask((Method::GET, url), headers, Bytes::new(), bounds).await
+    }
+
+    async fn ask(
+        &self,
+        (method, url): (Method, &str),
+        headers: HeaderMap,
+        body: Bytes,
+        (limit, kept): (Duration, usize),
+    ) -> Result<Answered, Error> {
         let uri: Uri = url.parse().map_err(|_| Error::Address(url.to_owned()))?;
         if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Error::Address(url.to_owned()));
         }
         let mut request = Request::new(Full::new(body));
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri, headers);
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
         let asked = async {
             let response = self.0.request(request).await.map_err(|error| Error::Connection(remote::failure(&error)))?;
             let (parts, mut body) = response.into_parts();

@@ -18,6 +18,7 @@ mod choice;
 mod health;
 mod lease;
 mod lock;
+mod offers;
 mod quota;
 
 mod failure;

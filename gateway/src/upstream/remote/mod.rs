@@ -2,10 +2,12 @@
 
 mod connect;
 mod incoming;
+mod list;
 mod send;
 mod target;
 
 pub(crate) use connect::{Connector, failure};
 pub(crate) use incoming::Incoming;
+pub(crate) use list::list;
 pub(crate) use send::{Call, Connections};
 pub(crate) use target::Target;

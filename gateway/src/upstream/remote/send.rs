@@ -30,7 +30,7 @@ use crate::upstream::reply::{Answer, Tells};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The version of the Messages API that is spoken where the client names none.
-const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Headers that mean something in one dialect alone.
 const OF_DIALECTS: [HeaderName; 3] =

@@ -18,6 +18,8 @@ use crate::upstream::failure::Error;
 pub(crate) struct Target {
     /// What it speaks, the main dialect first, and where.
     spoken: Vec<(Dialect, Uri)>,
+    /// Where it lists its models.
+    pub(super) models: String,
     pub(super) headers: HeaderMap,
     /// What its errors look like where its content filter spoke, and where the account is out of money.
     pub(in crate::upstream) blocks: Vec<Signal>,
@@ -50,6 +52,7 @@ impl Target {
         }
         let trust = if plain { Trust::nobody() } else { Trust::open(remote.roots.as_deref()) };
         Ok(Self {
+            models: format!("{}/models", remote.base_url.trim_end_matches('/')),
             headers: headers(provider.auth, remote.key.as_ref())?,
             blocks: catalogue.blocks(provider),
             unpaid: catalogue.unpaid(provider),
