@@ -20,6 +20,10 @@ use tokio::time::timeout;
 use super::activity::Activity;
 use crate::config::Limits;
 
+/// Bytes of a body that are read in vain at most, as a multiple of what a request may have. Some clients that still send when
+/// the answer comes hear nothing until they are done (httpx by HTTP/2).
+const IN_VAIN: usize = 4;
+
 /// A request's body.
 #[derive(Debug)]
 pub struct Upload {
@@ -60,7 +64,7 @@ impl Upload {
         let last = Arc::new(AtomicBool::new(false));
         let left = Left {
             activity: activity.clone(),
-            most: limits.body_bytes,
+            most: limits.body_bytes.saturating_mul(IN_VAIN),
             patience: limits.header_time,
             blocks: request.version() <= Version::HTTP_11,
             waits: request.headers().contains_key(EXPECT),
