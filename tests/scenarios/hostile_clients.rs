@@ -29,6 +29,20 @@ async fn still_serves(gateway: &Gateway) {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_as_what_it_is() {
+    let upstream = Upstream::always(Reply::saying("yes")).await;
+    let gateway = gateway(&upstream).await;
+    let ask = |coding: &'static str| gateway.client().header("content-encoding", coding);
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+    let answer = ask("gzip").chat(&body).await;
+    let id = answer.id();
+    let (status, _, code) = envelope(answer).await;
+    assert_eq!((status, code.as_str()), (415, "unsupported_encoding"));
+    assert_eq!(gateway.record(&id).await["status"], 415);
+    assert_eq!(ask("identity").chat(&body).await.status, 200);
+}
+
+#[tokio::test]
 async fn bodies_that_cannot_be_read_are_refused_and_recorded() {
     let upstream = Upstream::always(Reply::saying("yes")).await;
     let gateway = gateway(&upstream).await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use time::OffsetDateTime;
@@ -93,6 +94,10 @@ type Refusal = Box<Response<ReplyBody>>;
 /// record begins, since a rule may demand that the record be durable.
 pub(super) async fn take(arrival: Arrival, body: impl RequestBody) -> Result<Box<Taken>, Refusal> {
     let limits = arrival.admission.snapshot.config.limits.clone();
+    if arrival.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        let message = "The request body is compressed, which is not taken: send it as it is.";
+        return Err(reject(arrival, Bytes::new(), Fault::refused(415, "unsupported_encoding", message)).await);
+    }
     let raw = match read(body, &limits).await {
         Ok(raw) => raw,
         Err(fault) => return Err(reject(arrival, Bytes::new(), fault).await),
