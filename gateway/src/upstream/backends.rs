@@ -200,6 +200,34 @@ struct State {
     health: Health,
     latency: Latency,
     absences: Absences,
+    news: News,
+}
+
+/// The least time between two lines of a log that say that an upstream keeps failing: one that flaps would fill it.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What an operator was told of an upstream's health.
+#[derive(Debug, Default)]
+struct News {
+    told: Option<Instant>,
+    /// Whether the last that was told is that it keeps failing.
+    bad: bool,
+}
+
+impl News {
+    /// Whether to tell that it was ejected.
+    fn ejected(&mut self, now: Instant) -> bool {
+        let tell = self.told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
+        if tell {
+            *self = Self { told: Some(now), bad: true };
+        }
+        tell
+    }
+
+    /// Whether to tell that it is back.
+    fn recovered(&mut self) -> bool {
+        std::mem::take(&mut self.bad)
+    }
 }
 
 impl fmt::Debug for Backend {
@@ -287,19 +315,25 @@ impl Backend {
     }
 
     pub(super) fn succeed(&self) {
-        let recovered = lock(&self.state).health.succeed();
-        if recovered {
+        let tell = {
+            let mut state = lock(&self.state);
+            state.health.succeed() && state.news.recovered()
+        };
+        if tell {
             info!(upstream = %self.name, "upstream is back");
         }
     }
 
     pub(super) fn fail(&self, took: Duration, now: Instant, probe: bool) {
-        let change = {
+        let ejected = {
             let mut state = lock(&self.state);
             state.latency.note_failure(took, now);
-            state.health.fail(now, probe)
+            match state.health.fail(now, probe) {
+                Change::Ejected(pause) if state.news.ejected(now) => Some(pause),
+                Change::Ejected(_) | Change::None => None,
+            }
         };
-        if let Change::Ejected(pause) = change {
+        if let Some(pause) = ejected {
             warn!(upstream = %self.name, ?pause, "upstream keeps failing and is asked last for a while");
         }
     }
@@ -314,5 +348,22 @@ impl Backend {
         if unproven {
             lock(&self.state).health.leave(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_flaps_is_told_of_once_in_a_while() {
+        let (mut news, now) = (News::default(), Instant::now());
+        assert!(news.ejected(now) && news.recovered());
+        assert!(
+            !news.ejected(now + QUIET / 2) && !news.recovered(),
+            "what was not told to be bad is not told to be good"
+        );
+        assert!(news.ejected(now + QUIET));
+        assert!(!news.ejected(now + QUIET) && news.recovered() && !news.recovered());
     }
 }
