@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::absence::Absences;
 use super::balance::Latency;
@@ -203,13 +203,14 @@ struct State {
     news: News,
 }
 
-/// The least time between two lines of a log that say that an upstream keeps failing: one that flaps would fill it.
+/// The least time between two lines of a log that say the same of an upstream: one that flaps would fill it.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What an operator was told of an upstream's health.
 #[derive(Debug, Default)]
 struct News {
-    told: Option<Instant>,
+    ejected: Option<Instant>,
+    rejected: Option<Instant>,
     /// Whether the last that was told is that it keeps failing.
     bad: bool,
 }
@@ -217,11 +218,22 @@ struct News {
 impl News {
     /// Whether to tell that it was ejected.
     fn ejected(&mut self, now: Instant) -> bool {
-        let tell = self.told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
-        if tell {
-            *self = Self { told: Some(now), bad: true };
-        }
+        let tell = Self::is_due(&mut self.ejected, now);
+        self.bad |= tell;
         tell
+    }
+
+    /// Whether to tell that it rejects the gateway.
+    fn rejected(&mut self, now: Instant) -> bool {
+        Self::is_due(&mut self.rejected, now)
+    }
+
+    fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
+        let due = told.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
+        if due {
+            *told = Some(now);
+        }
+        due
     }
 
     /// Whether to tell that it is back.
@@ -338,6 +350,13 @@ impl Backend {
         }
     }
 
+    /// It turned the gateway itself away: its key, or its account.
+    pub(super) fn note_rejection(&self, status: u16, now: Instant) {
+        if lock(&self.state).news.rejected(now) {
+            error!(upstream = %self.name, status, "upstream rejects the gateway's own credentials or account");
+        }
+    }
+
     pub(super) fn rest(&self, now: Instant, pause: Duration) {
         lock(&self.state).health.rest(now, pause);
     }
@@ -365,5 +384,7 @@ mod tests {
         );
         assert!(news.ejected(now + QUIET));
         assert!(!news.ejected(now + QUIET) && news.recovered() && !news.recovered());
+        let told = (0..100).filter(|tenth| news.rejected(now + QUIET * *tenth / 10)).count();
+        assert_eq!(told, 10);
     }
 }

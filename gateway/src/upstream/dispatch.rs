@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::adapt;
 use super::affinity;
@@ -266,7 +266,7 @@ impl Dispatch {
         let pause = self.note_pause(answer, next, &backend, &model);
         let status = answer.status.as_u16();
         if answer.tells == Tells::Unpaid || (matches!(status, 401 | 402) && answer.tells != Tells::Block) {
-            error!(upstream = %backend.name(), status, "upstream rejects the gateway's own credentials or account");
+            backend.note_rejection(status, Instant::now());
         }
         let reply = self.reply(called, lease, (model, price));
         Tried { outcome: Ok(reply), next, pause }
