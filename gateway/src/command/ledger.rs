@@ -30,7 +30,7 @@ pub(super) fn run(command: &Ledger) -> Result<ExitCode, Failure> {
 
 fn events(arguments: &LedgerEvents) -> Result<ExitCode, Failure> {
     let kinds = match arguments.kinds.as_slice() {
-        [] => Kind::EVENTS.to_vec(),
+        [] => Kind::events().collect(),
         names => names.iter().map(|name| named(name)).collect::<Result<_, _>>()?,
     };
     let since = back(&arguments.since, wall_clock())?;
@@ -58,8 +58,8 @@ fn events(arguments: &LedgerEvents) -> Result<ExitCode, Failure> {
 }
 
 fn named(name: &str) -> Result<Kind, Failure> {
-    Kind::named(name).filter(|kind| Kind::EVENTS.contains(kind)).ok_or_else(|| {
-        let known = Kind::EVENTS.map(Kind::name).join(", ");
+    Kind::named(name).filter(|kind| Kind::events().any(|event| event == *kind)).ok_or_else(|| {
+        let known = Kind::events().map(Kind::name).collect::<Vec<_>>().join(", ");
         Failure::usage(format!("--kind: `{}` is no kind of event; known: {known}", print::safe(name)))
     })
 }

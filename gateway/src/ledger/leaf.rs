@@ -68,19 +68,14 @@ impl Kind {
         Self::KeyRevoke,
     ];
 
-    /// What happens to records, or to what they are made under, after or beside their traffic: rows of `event`.
-    pub const EVENTS: [Self; 10] = [
-        Self::Decision,
-        Self::Reveal,
-        Self::Hold,
-        Self::Release,
-        Self::Erase,
-        Self::RetentionDrop,
-        Self::PolicyChange,
-        Self::KeyRotation,
-        Self::KeyCreate,
-        Self::KeyRevoke,
-    ];
+    /// Those that happen to records, or to what they are made under, beside the traffic: rows of `event`.
+    pub fn events() -> impl Iterator<Item = Self> {
+        let of_streams = |kind: &Self| {
+            use Kind::{Begin, Duplicate, End, Loss, StreamClose, StreamOpen};
+            matches!(kind, Begin | End | Loss | Duplicate | StreamOpen | StreamClose)
+        };
+        Self::ALL.into_iter().filter(move |kind| !of_streams(kind))
+    }
 
     /// Its name in tables and bundles.
     #[must_use]

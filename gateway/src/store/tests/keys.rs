@@ -35,7 +35,7 @@ fn a_key_is_kept_as_its_hash_and_can_be_revoked_once() {
 
         let wanted = Wanted {
             since: made.created - time::Duration::HOUR,
-            kinds: Kind::EVENTS.to_vec(),
+            kinds: Kind::events().collect(),
             exchange: None,
             limit: 10,
         };
