@@ -1,42 +1,15 @@
 //! Every endpoint for embeddings against a double of it, feature by feature; the third table of providers in README says
 //! the same.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::providers::compare;
 use crate::harness::client::Answer;
-use crate::harness::gateway::Gateway;
 use crate::harness::upstream::Upstream;
 use crate::harness::vendors::embedder::{Embedder, PATH, embedders};
-use crate::harness::vendors::{Served, before, money};
+use crate::harness::vendors::{Bench, money};
 
-/// A gateway before all doubles: `name` is served with adaptation, `raw/name` without.
-struct Bench {
-    gateway: Gateway,
-    embedders: Vec<(Arc<Embedder>, Upstream)>,
-}
-
-impl Bench {
-    async fn start() -> Self {
-        let mut all = Vec::new();
-        for embedder in embedders().into_iter().map(Arc::new) {
-            let upstream = embedder.start().await;
-            all.push((embedder, upstream));
-        }
-        let served = all.iter().map(|(embedder, upstream)| Served {
-            name: embedder.name.to_owned(),
-            provider: embedder.provider,
-            model: embedder.model,
-            // Away from a vendor's own address it must be said what is spoken there.
-            dialect: Some("openai-embeddings"),
-            upstream,
-        });
-        let gateway = before(served.collect()).await;
-        Self { gateway, embedders: all }
-    }
-
+impl Bench<Embedder> {
     async fn ask(&self, model: &str, input: Value, more: Value) -> Answer {
         let mut body = json!({"model": model, "input": input});
         let fields = more.as_object().cloned().unwrap_or_default();
@@ -57,7 +30,7 @@ impl Bench {
 }
 
 /// One text and many: every byte as the vendor sent it, all tokens counted.
-async fn vectors(bench: &Bench, embedder: &Embedder) -> [String; 3] {
+async fn vectors(bench: &Bench<Embedder>, embedder: &Embedder) -> [String; 3] {
     let name = embedder.name;
     for texts in [1, embedder.most.unwrap_or(12)] {
         let (status, body, record) = bench.embed(embedder, texts).await;
@@ -80,7 +53,7 @@ async fn vectors(bench: &Bench, embedder: &Embedder) -> [String; 3] {
 }
 
 /// What a client of another model sends, with and without adaptation.
-async fn parameters(bench: &Bench, embedder: &Embedder, upstream: &Upstream) -> String {
+async fn parameters(bench: &Bench<Embedder>, embedder: &Embedder, upstream: &Upstream) -> String {
     let (name, foreign) = (embedder.name, json!({"dimensions": 256, "encoding_format": "base64", "user": "someone"}));
     let raw = bench.ask(&format!("raw/{name}"), json!("Oslo"), foreign.clone()).await;
     let status = raw.status;
@@ -110,7 +83,7 @@ async fn parameters(bench: &Bench, embedder: &Embedder, upstream: &Upstream) -> 
 }
 
 /// Quota, money and overload: whose fault, and what the client may read.
-async fn troubles(bench: &Bench, embedder: &Embedder) -> String {
+async fn troubles(bench: &Bench<Embedder>, embedder: &Embedder) -> String {
     for (text, status, after) in [("Too often", 429, "7"), ("No money", 502, ""), ("Overloaded", 503, "")] {
         let answer = bench.ask(embedder.name, json!(text), json!({})).await;
         let id = answer.id();
@@ -130,10 +103,10 @@ const HEAD: &str = "| embeddings | whole | batch of inputs | usage | foreign par
 
 #[tokio::test]
 async fn every_provider_of_embeddings_is_served_as_the_table_in_readme_says() {
-    let bench = Bench::start().await;
+    let bench = Bench::start(embedders()).await;
     let catalogue = bench.gateway.candor(&["providers", "--json"]).await.lines();
     let mut table = HEAD.to_owned();
-    for (embedder, upstream) in &bench.embedders {
+    for (embedder, upstream) in &bench.doubles {
         let entry = catalogue.iter().find(|entry| entry["name"] == embedder.provider);
         let entry = entry.unwrap_or_else(|| panic!("no {}", embedder.provider));
         assert!(entry["speaks"]["openai-embeddings"].is_string(), "{}: {entry}", embedder.name);

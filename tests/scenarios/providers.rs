@@ -1,41 +1,17 @@
 //! Every provider of the catalogue against a double of it, feature by feature; the table in README says the same.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::harness::client::Answer;
-use crate::harness::gateway::{Gateway, Setup, remote};
+use crate::harness::gateway::{Setup, remote};
 use crate::harness::sse::Events;
 use crate::harness::upstream::Upstream;
 use crate::harness::vendors::vendor::{ARGUMENTS, Block, TEXT, THOUGHT, Usage, Vendor};
-use crate::harness::vendors::{Served, all, before, money};
+use crate::harness::vendors::{Bench, all, money};
 
-/// A gateway before all doubles: `name` is served with adaptation, `raw/name` without.
-struct Bench {
-    gateway: Gateway,
-    vendors: Vec<(Arc<Vendor>, Upstream)>,
-}
-
-impl Bench {
-    async fn start() -> Self {
-        let mut vendors = Vec::new();
-        for vendor in all().into_iter().map(Arc::new) {
-            let upstream = vendor.start().await;
-            vendors.push((vendor, upstream));
-        }
-        let served = vendors.iter().map(|(vendor, upstream)| Served {
-            name: vendor.name.to_owned(),
-            provider: vendor.provider,
-            model: vendor.model,
-            dialect: None,
-            upstream,
-        });
-        let gateway = before(served.collect()).await;
-        Self { gateway, vendors }
-    }
-
+impl Bench<Vendor> {
     async fn ask(&self, model: &str, text: &str, more: Value) -> Answer {
         let mut body = json!({"model": model, "messages": []});
         let fields = more.as_object().cloned().unwrap_or_default();
@@ -72,7 +48,7 @@ fn counts(record: &Value) -> Vec<u64> {
 }
 
 /// An answer that is whole: what the client gets, where the thinking stands, what is counted.
-async fn whole(bench: &Bench, vendor: &Vendor) -> [String; 2] {
+async fn whole(bench: &Bench<Vendor>, vendor: &Vendor) -> [String; 2] {
     let answer = bench.ask(vendor.name, "Weather?", json!({})).await;
     let id = answer.id();
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{}", vendor.name);
@@ -91,7 +67,7 @@ async fn whole(bench: &Bench, vendor: &Vendor) -> [String; 2] {
 }
 
 /// A stream: every byte as the vendor sent it.
-async fn streamed(bench: &Bench, vendor: &Vendor) -> [String; 2] {
+async fn streamed(bench: &Bench<Vendor>, vendor: &Vendor) -> [String; 2] {
     let options = json!({"stream_options": {"include_usage": true}});
     let (status, text, record) = bench.streamed(vendor.name, "Weather?", options).await;
     assert_eq!((status, text.as_str()), (200, vendor.stream(false, true).as_str()), "{}", vendor.name);
@@ -110,7 +86,7 @@ async fn streamed(bench: &Bench, vendor: &Vendor) -> [String; 2] {
 }
 
 /// Two calls at once, whole and in pieces.
-async fn tools(bench: &Bench, vendor: &Vendor) -> String {
+async fn tools(bench: &Bench<Vendor>, vendor: &Vendor) -> String {
     let with = json!({"tools": [{"type": "function", "function": {"name": "weather"}}]});
     if vendor.provider == "deepseek-r1" {
         let answer = bench.ask(vendor.name, "Use tools", with).await;
@@ -130,7 +106,7 @@ async fn tools(bench: &Bench, vendor: &Vendor) -> String {
 }
 
 /// A content filter's verdict, asked for twice: never retried, and the vendor is asked again at once.
-async fn block(bench: &Bench, vendor: &Vendor, upstream: &Upstream) -> String {
+async fn block(bench: &Bench<Vendor>, vendor: &Vendor, upstream: &Upstream) -> String {
     let Some(block) = vendor.block else { return "no filter".to_owned() };
     let before = upstream.received().len();
     let mut told = Vec::new();
@@ -158,7 +134,7 @@ async fn block(bench: &Bench, vendor: &Vendor, upstream: &Upstream) -> String {
 }
 
 /// What a client of another vendor sends, with and without adaptation.
-async fn parameters(bench: &Bench, vendor: &Vendor, upstream: &Upstream) -> String {
+async fn parameters(bench: &Bench<Vendor>, vendor: &Vendor, upstream: &Upstream) -> String {
     let answer = bench.ask(vendor.name, "And now?", (vendor.foreign)()).await;
     let (status, id) = (answer.status, answer.id());
     let adapted = answer.header("x-candor-adapted").to_owned();
@@ -185,7 +161,7 @@ async fn parameters(bench: &Bench, vendor: &Vendor, upstream: &Upstream) -> Stri
 }
 
 /// Quota, money and overload: whose fault, and what the client may read.
-async fn troubles(bench: &Bench, vendor: &Vendor) -> String {
+async fn troubles(bench: &Bench<Vendor>, vendor: &Vendor) -> String {
     for (text, status, after, stream) in
         [("Too often", 429, "7", true), ("No money", 502, "", false), ("Overloaded", 503, "", true)]
     {
@@ -208,10 +184,10 @@ const HEAD: &str = "| dialect | provider | whole | streamed | reasoning | usage 
 
 #[tokio::test]
 async fn every_provider_is_served_as_the_table_in_readme_says() {
-    let bench = Bench::start().await;
+    let bench = Bench::start(all()).await;
     let catalogue = bench.gateway.candor(&["providers", "--json"]).await.lines();
     let mut table = HEAD.to_owned();
-    for (vendor, upstream) in &bench.vendors {
+    for (vendor, upstream) in &bench.doubles {
         agrees(vendor, &catalogue);
         let [whole, reasoning] = whole(&bench, vendor).await;
         let [streamed, usage] = streamed(&bench, vendor).await;

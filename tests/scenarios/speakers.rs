@@ -1,43 +1,17 @@
 //! Every endpoint that speaks Responses or Messages against a double of it, feature by feature; the second table of
 //! providers in README says the same.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::providers::compare;
 use crate::harness::client::Answer;
 use crate::harness::dialects::{CHAT, MESSAGES, RESPONSES, Spoken};
-use crate::harness::gateway::Gateway;
 use crate::harness::script::{Reply, Step};
 use crate::harness::upstream::Upstream;
 use crate::harness::vendors::speaker::{Speaker, Verdict, speakers};
-use crate::harness::vendors::{Served, before, money};
+use crate::harness::vendors::{Bench, Double, money};
 
-/// A gateway before all doubles: a dialect's name and the double's, with adaptation, and the same after `raw/` without.
-struct Bench {
-    gateway: Gateway,
-    speakers: Vec<(Arc<Speaker>, Upstream)>,
-}
-
-impl Bench {
-    async fn start() -> Self {
-        let mut all = Vec::new();
-        for speaker in speakers().into_iter().map(Arc::new) {
-            let upstream = speaker.start().await;
-            all.push((speaker, upstream));
-        }
-        let served = all.iter().map(|(speaker, upstream)| Served {
-            name: served(speaker),
-            provider: speaker.provider,
-            model: speaker.model,
-            dialect: Some(speaker.spoken.name),
-            upstream,
-        });
-        let gateway = before(served.collect()).await;
-        Self { gateway, speakers: all }
-    }
-
+impl Bench<Speaker> {
     /// Asks in a dialect.
     async fn ask(&self, spoken: Spoken, model: &str, text: &str, more: Value) -> Answer {
         let mut body = match spoken {
@@ -51,8 +25,9 @@ impl Bench {
     }
 }
 
+/// The name that it is served by.
 fn served(speaker: &Speaker) -> String {
-    format!("{}/{}", speaker.spoken.name, speaker.name)
+    speaker.served().name
 }
 
 fn bytes_of(reply: &Reply) -> String {
@@ -64,7 +39,7 @@ fn bytes_of(reply: &Reply) -> String {
 }
 
 /// An answer and calls of a tool, whole and streamed: every byte as the vendor sent it, all of it screened and counted.
-async fn answers(bench: &Bench, speaker: &Speaker) -> [String; 5] {
+async fn answers(bench: &Bench<Speaker>, speaker: &Speaker) -> [String; 5] {
     for (tools, stream) in [(false, false), (false, true), (true, false), (true, true)] {
         let (what, said) = (format!("{} {tools} {stream}", served(speaker)), speaker.said(tools));
         let text = if tools { "Use tools" } else { "Weather?" };
@@ -89,7 +64,7 @@ async fn answers(bench: &Bench, speaker: &Speaker) -> [String; 5] {
 }
 
 /// A content filter's verdict: never retried, and the vendor is asked again at once.
-async fn block(bench: &Bench, speaker: &Speaker, upstream: &Upstream) -> String {
+async fn block(bench: &Bench<Speaker>, speaker: &Speaker, upstream: &Upstream) -> String {
     let Some(block) = speaker.block else { return "no filter".to_owned() };
     let (outcome, what) = match (block, speaker.spoken) {
         (Verdict::Status(status, _), _) => ("blocked", status.to_string()),
@@ -113,7 +88,7 @@ async fn block(bench: &Bench, speaker: &Speaker, upstream: &Upstream) -> String 
 
 /// What a client of another vendor sends, with and without adaptation; and a client of Chat Completions, whose request is
 /// held against the upstream's dialect after its translation.
-async fn parameters(bench: &Bench, speaker: &Speaker, upstream: &Upstream) -> [String; 2] {
+async fn parameters(bench: &Bench<Speaker>, speaker: &Speaker, upstream: &Upstream) -> [String; 2] {
     let name = served(speaker);
     let answer = bench.ask(speaker.spoken, &name, "And now?", (speaker.foreign)()).await;
     let (status, id, adapted) = (answer.status, answer.id(), answer.header("x-candor-adapted").to_owned());
@@ -142,7 +117,7 @@ async fn parameters(bench: &Bench, speaker: &Speaker, upstream: &Upstream) -> [S
 }
 
 /// Quota, money and overload: whose fault, and what the client may read.
-async fn troubles(bench: &Bench, speaker: &Speaker) -> String {
+async fn troubles(bench: &Bench<Speaker>, speaker: &Speaker) -> String {
     for (text, status, after) in [("Too often", 429, "7"), ("No money", 502, ""), ("Overloaded", 503, "")] {
         let answer = bench.ask(speaker.spoken, &served(speaker), text, json!({"stream": true})).await;
         let id = answer.id();
@@ -163,10 +138,10 @@ const HEAD: &str = "| dialect | provider | whole | streamed | reasoning | usage 
 
 #[tokio::test]
 async fn every_provider_of_another_dialect_is_served_as_the_table_in_readme_says() {
-    let bench = Bench::start().await;
+    let bench = Bench::start(speakers()).await;
     let catalogue = bench.gateway.candor(&["providers", "--json"]).await.lines();
     let mut table = HEAD.to_owned();
-    for (speaker, upstream) in &bench.speakers {
+    for (speaker, upstream) in &bench.doubles {
         let entry = catalogue.iter().find(|entry| entry["name"] == speaker.provider);
         let entry = entry.unwrap_or_else(|| panic!("no {}", speaker.provider));
         let main = entry["dialect"] == speaker.spoken.name;

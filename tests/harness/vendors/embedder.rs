@@ -1,12 +1,11 @@
 //! Doubles of endpoints that turn texts into vectors. They refuse what the vendor refuses, in its words.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::vendor::error;
+use super::{Double, Served};
 use crate::harness::script::Reply;
-use crate::harness::upstream::{Received, Upstream};
+use crate::harness::upstream::Received;
 
 /// Where all of them are asked.
 pub(crate) const PATH: &str = "/v1/embeddings";
@@ -84,12 +83,6 @@ impl Embedder {
         Self { name, provider, model, most: None, one_size: None, beside: || json!({}), counts: || json!({}) }
     }
 
-    /// Starts the double.
-    pub(crate) async fn start(self: &Arc<Self>) -> Upstream {
-        let embedder = self.clone();
-        Upstream::answering(move |received| embedder.answer(received)).await
-    }
-
     /// The bytes of its reply to so many texts, four tokens each.
     pub(crate) fn reply(&self, texts: usize) -> String {
         let vector = |index: usize| json!({"object": "embedding", "index": index, "embedding": [0.1250, -1e-7, index]});
@@ -103,7 +96,9 @@ impl Embedder {
         reply["usage"] = usage;
         reply.to_string()
     }
+}
 
+impl Double for Embedder {
     fn answer(&self, received: &Received) -> Reply {
         assert_eq!(received.path, PATH, "{}", self.name);
         let body: Value = serde_json::from_slice(&received.body).expect("JSON from the gateway");
@@ -119,6 +114,16 @@ impl Embedder {
             Some("No money") => super::money::reply(self.provider),
             Some("Overloaded") => error(503, "Busy", "server_error", None, None),
             _ => Reply::json(200, self.reply(texts)),
+        }
+    }
+
+    fn served(&self) -> Served<'_> {
+        Served {
+            name: self.name.to_owned(),
+            provider: self.provider,
+            model: self.model,
+            // Away from a vendor's own address it must be said what is spoken there.
+            dialect: Some("openai-embeddings"),
         }
     }
 }

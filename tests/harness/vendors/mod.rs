@@ -12,11 +12,14 @@ pub(crate) mod vendor;
 
 mod asia;
 
+use std::sync::Arc;
+
 use serde_json::json;
 use vendor::Vendor;
 
 use crate::harness::gateway::{Gateway, Setup, remote};
-use crate::harness::upstream::Upstream;
+use crate::harness::script::Reply;
+use crate::harness::upstream::{Received, Upstream};
 
 /// All of them, in the order of the catalogue.
 pub(crate) fn all() -> Vec<Vendor> {
@@ -27,6 +30,15 @@ pub(crate) fn all() -> Vec<Vendor> {
     all
 }
 
+/// A server that behaves as a vendor's.
+pub(crate) trait Double: Send + Sync + 'static {
+    /// What it says to a request.
+    fn answer(&self, received: &Received) -> Reply;
+
+    /// What a gateway is told of it.
+    fn served(&self) -> Served<'_>;
+}
+
 /// A double as a gateway is told of it.
 pub(crate) struct Served<'a> {
     pub(crate) name: String,
@@ -34,24 +46,38 @@ pub(crate) struct Served<'a> {
     pub(crate) model: &'a str,
     /// What is spoken there; the provider's usual where nothing is said.
     pub(crate) dialect: Option<&'a str>,
-    pub(crate) upstream: &'a Upstream,
 }
 
 /// A gateway before doubles, each served twice: by its name with adaptation, and after `raw/` without.
-pub(crate) async fn before(doubles: Vec<Served<'_>>) -> Gateway {
-    let (mut upstreams, mut models) = (Vec::new(), Vec::new());
-    for Served { name, provider, model, dialect, upstream } in &doubles {
-        for (prefix, adapt) in [("", "on"), ("raw/", "off")] {
-            let name = format!("{prefix}{name}");
-            let mut entry = remote(&name, &upstream.base_url());
-            entry["provider"] = json!(provider);
-            entry["adapt"] = json!(adapt);
-            if let Some(dialect) = dialect {
-                entry["dialects"] = json!([dialect]);
-            }
-            upstreams.push(entry);
-            models.push(json!({"name": name, "attempts": 1, "candidates": [{"upstream": name, "model": model}]}));
+pub(crate) struct Bench<D> {
+    pub(crate) gateway: Gateway,
+    pub(crate) doubles: Vec<(Arc<D>, Upstream)>,
+}
+
+impl<D: Double> Bench<D> {
+    /// Starts all of it.
+    pub(crate) async fn start(all: Vec<D>) -> Self {
+        let mut doubles = Vec::new();
+        for double in all.into_iter().map(Arc::new) {
+            let answering = double.clone();
+            doubles.push((double, Upstream::answering(move |received| answering.answer(received)).await));
         }
+        let (mut upstreams, mut models) = (Vec::new(), Vec::new());
+        for (double, upstream) in &doubles {
+            let Served { name, provider, model, dialect } = double.served();
+            for (prefix, adapt) in [("", "on"), ("raw/", "off")] {
+                let name = format!("{prefix}{name}");
+                let mut entry = remote(&name, &upstream.base_url());
+                entry["provider"] = json!(provider);
+                entry["adapt"] = json!(adapt);
+                if let Some(dialect) = dialect {
+                    entry["dialects"] = json!([dialect]);
+                }
+                upstreams.push(entry);
+                models.push(json!({"name": name, "attempts": 1, "candidates": [{"upstream": name, "model": model}]}));
+            }
+        }
+        let gateway = Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await;
+        Self { gateway, doubles }
     }
-    Setup::new().with(json!({"upstreams": upstreams, "models": models})).start().await
 }

@@ -1,12 +1,11 @@
 //! Doubles of endpoints that speak Responses or Messages. They refuse what the vendor refuses, in its words.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
+use super::{Double, Served};
 use crate::harness::dialects::{MESSAGES, RESPONSES, Said, Spoken};
 use crate::harness::script::{Reply, Step};
-use crate::harness::upstream::{Received, Upstream};
+use crate::harness::upstream::Received;
 
 /// An endpoint in one dialect.
 pub(crate) struct Speaker {
@@ -176,43 +175,11 @@ impl Speaker {
         }
     }
 
-    /// Starts the double.
-    pub(crate) async fn start(self: &Arc<Self>) -> Upstream {
-        let speaker = self.clone();
-        Upstream::answering(move |received| speaker.answer(received)).await
-    }
-
     /// What it answers to an ordinary question, or by calling a tool.
     pub(crate) fn said(&self, tools: bool) -> Said {
         let thought = if self.thinks { "They ask about Oslo." } else { "" };
         let (answer, arguments) = if tools { ("I look.", r#"{"city":"Oslo"}"#) } else { ("It is 12 degrees.", "") };
         Said::new(thought, answer, arguments)
-    }
-
-    fn answer(&self, received: &Received) -> Reply {
-        assert_eq!(received.path, self.spoken.path, "{}", self.name);
-        let body: Value = serde_json::from_slice(&received.body).expect("JSON from the gateway");
-        let asked = [&body["input"], &body["messages"]].map(Value::to_string).concat();
-        if let Some(refusal) = (self.refuses)(&body) {
-            return refusal;
-        }
-        let stream = body["stream"] == true;
-        if asked.contains("No money") {
-            return super::money::reply(self.provider);
-        }
-        for (text, status, message) in [("Too often", 429, "Slow down"), ("Overloaded", 503, "Busy")] {
-            if asked.contains(text) {
-                let error = json!({"type": "error", "error": {"type": "api_error", "message": message, "code": null}});
-                let reply = Reply::json(status, error.to_string());
-                return if status == 429 { reply.header("retry-after", "7") } else { reply };
-            }
-        }
-        match self.block.filter(|_| asked.contains("Forbidden")) {
-            None => self.spoken.reply(&self.said(asked.contains("Use tools")), stream),
-            Some(Verdict::Failed(_, body)) if stream => failed(body),
-            Some(Verdict::Status(status, body) | Verdict::Failed(status, body)) => Reply::json(status, body),
-            Some(Verdict::Ended) => self.ended(stream),
-        }
     }
 
     /// Half of an answer, which a filter ended.
@@ -245,4 +212,41 @@ fn failed(body: &str) -> Reply {
     let over = json!({"type": "response.failed", "response": reply("failed", error), "sequence_number": 1});
     let frame = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
     Reply::frames([frame(&created), frame(&over)])
+}
+
+impl Double for Speaker {
+    fn answer(&self, received: &Received) -> Reply {
+        assert_eq!(received.path, self.spoken.path, "{}", self.name);
+        let body: Value = serde_json::from_slice(&received.body).expect("JSON from the gateway");
+        let asked = [&body["input"], &body["messages"]].map(Value::to_string).concat();
+        if let Some(refusal) = (self.refuses)(&body) {
+            return refusal;
+        }
+        let stream = body["stream"] == true;
+        if asked.contains("No money") {
+            return super::money::reply(self.provider);
+        }
+        for (text, status, message) in [("Too often", 429, "Slow down"), ("Overloaded", 503, "Busy")] {
+            if asked.contains(text) {
+                let error = json!({"type": "error", "error": {"type": "api_error", "message": message, "code": null}});
+                let reply = Reply::json(status, error.to_string());
+                return if status == 429 { reply.header("retry-after", "7") } else { reply };
+            }
+        }
+        match self.block.filter(|_| asked.contains("Forbidden")) {
+            None => self.spoken.reply(&self.said(asked.contains("Use tools")), stream),
+            Some(Verdict::Failed(_, body)) if stream => failed(body),
+            Some(Verdict::Status(status, body) | Verdict::Failed(status, body)) => Reply::json(status, body),
+            Some(Verdict::Ended) => self.ended(stream),
+        }
+    }
+
+    fn served(&self) -> Served<'_> {
+        Served {
+            name: format!("{}/{}", self.spoken.name, self.name),
+            provider: self.provider,
+            model: self.model,
+            dialect: Some(self.spoken.name),
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{Double, Served};
 use crate::harness::script::{DONE, Reply, frame};
-use crate::harness::upstream::{Received, Upstream};
+use crate::harness::upstream::Received;
 
 /// What every model answers, and what it thinks before.
 pub(crate) const TEXT: &str = "It is 12 degrees in Oslo.";
@@ -95,6 +96,16 @@ impl Ask {
     }
 }
 
+impl Double for Vendor {
+    fn answer(&self, received: &Received) -> Reply {
+        self.reply_to(&Ask::of(received))
+    }
+
+    fn served(&self) -> Served<'_> {
+        Served { name: self.name.to_owned(), provider: self.provider, model: self.model, dialect: None }
+    }
+}
+
 /// An error in OpenAI's envelope, which most vendors share.
 pub(crate) fn error(status: u16, message: &str, kind: &str, parameter: Option<&str>, code: Option<&str>) -> Reply {
     let error = json!({"message": message, "type": kind, "param": parameter, "code": code});
@@ -119,12 +130,6 @@ impl Vendor {
         }
     }
 
-    /// Starts the double.
-    pub(crate) async fn start(self: &std::sync::Arc<Self>) -> Upstream {
-        let vendor = self.clone();
-        Upstream::answering(move |received| vendor.answer(&Ask::of(received))).await
-    }
-
     /// The bytes of the stream that an ordinary question gets.
     pub(crate) fn stream(&self, tools: bool, usage: bool) -> String {
         let mut body = json!({"stream": true, "messages": [{"role": "user", "content": "Use tools"}]});
@@ -137,7 +142,7 @@ impl Vendor {
         self.frames(&Ask { text: if tools { "Use tools" } else { "" }.to_owned(), body }).concat()
     }
 
-    fn answer(&self, ask: &Ask) -> Reply {
+    fn reply_to(&self, ask: &Ask) -> Reply {
         if let Some(refusal) = (self.refuses)(ask) {
             return refusal;
         }
