@@ -43,12 +43,11 @@ struct Left {
     blocks: bool,
     /// Whether the client waits to be told that it may send.
     waits: bool,
-    /// Whether its connection can serve no further request.
-    last: Arc<AtomicBool>,
+    last: Last,
 }
 
 /// Whether a connection can serve no further request, because what was sent is not read to its end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Last(Arc<AtomicBool>);
 
 impl Last {
@@ -61,7 +60,7 @@ impl Last {
 impl Upload {
     /// The body of a request on a connection.
     pub(super) fn of(request: Request<Incoming>, activity: &Arc<Activity>, limits: &Limits) -> (Request<Self>, Last) {
-        let last = Arc::new(AtomicBool::new(false));
+        let last = Last::default();
         let left = Left {
             activity: activity.clone(),
             most: limits.body_bytes.saturating_mul(IN_VAIN),
@@ -70,7 +69,7 @@ impl Upload {
             waits: request.headers().contains_key(EXPECT),
             last: last.clone(),
         };
-        (request.map(|incoming| Self { incoming: Some(incoming), left }), Last(last))
+        (request.map(|incoming| Self { incoming: Some(incoming), left }), last)
     }
 }
 
@@ -107,7 +106,7 @@ impl Drop for Upload {
         let Left { activity, most, patience, blocks, waits, last } = self.left.clone();
         let told = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
         if blocks && (waits || told > most) {
-            last.store(true, Ordering::Relaxed);
+            last.0.store(true, Ordering::Relaxed);
         }
         let Some(runtime) = Handle::try_current().ok().filter(|_| !waits) else { return };
         let busy = activity.hold();

@@ -102,8 +102,9 @@ impl Quotas {
     pub(crate) fn note(&self, account: u64, model: &Arc<str>, until: Instant, now: Instant) {
         let mut all = lock(&self.spent);
         all.retain(|_, until| *until > now);
-        if all.len() < MOST {
-            let known = all.entry((account, model.clone())).or_insert(until);
+        let key = (account, model.clone());
+        if all.len() < MOST || all.contains_key(&key) {
+            let known = all.entry(key).or_insert(until);
             *known = until.max(*known);
             self.any.store(true, Ordering::Relaxed);
         }
@@ -226,8 +227,10 @@ mod tests {
             quotas.note(account, &other, now + LONGEST, now);
         }
         assert!(lock(&quotas.spent).len() <= MOST, "it is bounded");
+        quotas.note(0, &other, now + 2 * LONGEST, now);
+        assert_eq!(quotas.until(0, &other, now), Some(now + 2 * LONGEST), "one that is known may last longer");
         assert!(!quotas.are_whole());
-        assert_eq!(quotas.until(7, &other, now + LONGEST), None);
+        assert_eq!(quotas.until(7, &other, now + 2 * LONGEST), None);
         assert!(quotas.are_whole(), "all of them are over");
     }
 }

@@ -197,7 +197,11 @@ mod tests {
             ("moonshot", 429, r#"{"message":"x","type":"exceeded_current_quota_error"}"#),
             ("moonshot", 429, suspended),
             ("openrouter", 429, wrapped),
-            ("anthropic", 400, r#"{"type":"invalid_request_error","message":"Your credit balance is too low to"}"#),
+            (
+                "anthropic",
+                400,
+                r#"{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API. Please"}"#,
+            ),
             ("zhipu", 429, r#"{"code":"1113","message":"x"}"#),
         ] {
             check(provider, status, error, true);
@@ -206,8 +210,10 @@ mod tests {
         let often =
             r#"{"message":"Your account org-1 request reached max request: 3","type":"rate_limit_reached_error"}"#;
         let asked = r#"{"message":"messages.0: Your text is empty","type":"invalid_request_error"}"#;
+        // A caller must not be able to have an upstream ejected by what it calls a model.
+        let named = r#"{"message":"Not found the model is suspended due to insufficient balance","type":"resource_not_found_error"}"#;
         for entry in catalogue.providers() {
-            for (status, error) in [(429, rate), (429, often), (400, asked)] {
+            for (status, error) in [(429, rate), (429, often), (400, asked), (404, named)] {
                 check(&entry.name, status, error, false);
             }
         }
