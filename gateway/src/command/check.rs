@@ -11,7 +11,7 @@ use crate::snapshot::Snapshot;
 
 /// Runs the command.
 pub(super) fn run(arguments: &Check) -> Result<ExitCode, Failure> {
-    let loaded = print::configuration(&arguments.configured)?;
+    let loaded = print::whole_configuration(&arguments.configured)?;
     let resolved = loaded.resolved.clone();
     let snapshot = Snapshot::build(loaded, None).map_err(|mistakes| Failure::mistakes(&mistakes))?;
     if let Some(canary) = &snapshot.config.canary {

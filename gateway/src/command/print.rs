@@ -80,10 +80,18 @@ pub(super) fn safe(text: &str) -> String {
         .collect()
 }
 
-/// Loads the configuration that a command was pointed to.
+/// Loads the configuration that a command was pointed to which serves, or checks what would be served.
+pub(super) fn whole_configuration(arguments: &Configured) -> Result<Loaded, Failure> {
+    load(arguments, &Environment::of_process())
+}
+
+/// Loads the same for a command that works beside a gateway: keys of upstreams and callers are none of its business.
 pub(super) fn configuration(arguments: &Configured) -> Result<Loaded, Failure> {
-    config::load(file(arguments).as_deref(), &Environment::of_process())
-        .map_err(|mistakes| Failure::mistakes(&mistakes))
+    load(arguments, &Environment::of_process().aside())
+}
+
+fn load(arguments: &Configured, environment: &Environment) -> Result<Loaded, Failure> {
+    config::load(file(arguments).as_deref(), environment).map_err(|mistakes| Failure::mistakes(&mistakes))
 }
 
 /// Loads the same configuration again.

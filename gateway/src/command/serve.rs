@@ -12,7 +12,7 @@ use crate::observe::logs;
 
 /// Runs the command.
 pub(super) fn run(arguments: &Serve) -> Result<ExitCode, Failure> {
-    let loaded = print::configuration(&arguments.configured)?;
+    let loaded = print::whole_configuration(&arguments.configured)?;
     // Kept to the end, so that the last lines are written too.
     let _logs = logs::start(&loaded.config.observe).map_err(|error| match error {
         logs::Error::Filter(_) => Failure::usage(error),

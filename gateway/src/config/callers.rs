@@ -62,7 +62,7 @@ fn key(entry: &mut Table, shared: &mut Shared<'_>) -> Option<CallerKey> {
     let caller = caller(entry, shared);
     let team = entry.text("team", shared);
     let role = entry.text("role", shared);
-    let key = entry.secret(["key", "key_env", "key_file"], shared);
+    let key = entry.secret_of_traffic(["key", "key_env", "key_file"], shared);
     let terms = terms(entry, shared);
     let moment = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
     let expires = entry.parsed("expires", "a moment such as `2026-12-31T00:00:00Z`", moment, shared);
@@ -72,7 +72,7 @@ fn key(entry: &mut Table, shared: &mut Shared<'_>) -> Option<CallerKey> {
         shared.mistake(entry.place(), "a caller's key must have at least 16 characters", None);
     }
     let caller = caller?;
-    if key.is_none() {
+    if key.is_none() && !shared.environment.is_aside() {
         let hint = "give `key`, `key_env` or `key_file`, or make one with `candor keys create`".to_owned();
         shared.mistake(entry.place(), "a caller lacks a key", Some(hint));
     }

@@ -342,6 +342,15 @@ impl Table {
         Some(secret)
     }
 
+    /// As [`Table::secret`], of one that only traffic needs: beside it, it is not read.
+    pub(crate) fn secret_of_traffic(&mut self, keys: [&'static str; 3], shared: &mut Shared<'_>) -> Option<Secret> {
+        if shared.environment.is_aside() {
+            self.asked.extend(keys);
+            return None;
+        }
+        self.secret(keys, shared)
+    }
+
     fn keep<T>(&mut self, key: &'static str, value: Option<T>, default: T, show: impl Fn(&T) -> Json) -> T {
         let value = value.unwrap_or(default);
         self.resolved.insert(key.to_owned(), show(&value));

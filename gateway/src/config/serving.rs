@@ -113,7 +113,7 @@ fn remote(entry: &mut Table, base: &Path, catalogue: &Catalogue, shared: &mut Sh
         provider,
         base_url: base_url.unwrap_or_default(),
         dialects: dialects(entry, shared),
-        key: entry.secret(["key", "key_env", "key_file"], shared),
+        key: entry.secret_of_traffic(["key", "key_env", "key_file"], shared),
         roots: entry.path("roots", shared).map(|path| base.join(path)),
         catalogue: catalogue.digest().to_owned(),
         adapt,

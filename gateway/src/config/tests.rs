@@ -139,6 +139,27 @@ fn files_of_secrets_are_looked_for_beside_the_configuration() {
 }
 
 #[test]
+fn beside_the_traffic_its_secrets_are_not_needed() {
+    let text = "
+database: {url_env: DATABASE}
+upstreams: [{name: a, base_url: 'http://h/v1', key_env: UPSTREAM}, {name: b, base_url: 'http://h/v1', key_file: no/such}]
+models: [{name: m, candidates: [{upstream: a}]}]
+callers: {keys: [{caller: ana, key_env: ANA}]}
+audit: {canary: {route: m, key_env: CANARY, webhook_env: ALERTS}}
+";
+    let given = Environment::from([("DATABASE", "postgres://h/d")]);
+    let told = read("candor.yaml", text, None, &given).err().unwrap_or_default();
+    assert!(told.len() >= 5, "{told:?}");
+    let loaded = read("candor.yaml", text, None, &given.clone().aside()).expect("valid");
+    assert!(matches!(loaded.config.database, super::Database::Url(_)) && loaded.config.callers.keys.is_empty());
+    let told = read("candor.yaml", text, None, &Environment::default().aside()).err().unwrap_or_default();
+    assert!(told.len() == 1 && told[0].to_string().contains("DATABASE"), "{told:?}");
+    let wrong =
+        read("candor.yaml", "upstreams: [{name: a, base_url: 'http://h/v1', kee_env: X}]", None, &given.aside());
+    assert!(wrong.is_err(), "what is wrong stays so");
+}
+
+#[test]
 fn without_models_every_name_goes_to_the_upstreams_in_order() {
     let text = "upstreams: [{name: a, base_url: 'http://h/v1'}, {name: b, base_url: 'http://h/v1'}]";
     let config = config(text, &Environment::default());
